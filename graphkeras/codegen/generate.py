@@ -1,0 +1,36 @@
+"""From a scheduled graph to a program: a kernel a node, and the launch table."""
+
+from __future__ import annotations
+
+from graphkeras.codegen.cpu.contract import lower_contraction
+from graphkeras.codegen.cpu.printer import print_kernel
+from graphkeras.codegen.lower import Lowering
+from graphkeras.ir.dims import Size
+from graphkeras.ir.graph import Graph, Node
+from graphkeras.passes.memory import MemoryPlan, plan_memory
+from graphkeras.runtime.program import Argument, Buffer, KernelSource, Launch, Place, Program
+
+
+def generate(graph: Graph) -> Program:
+    """Kernels, launch table and memory plan of a scheduled graph, for the CPU."""
+    plan = plan_memory(graph)
+    launches = []
+    scratch = 0
+    for node in graph.nodes:
+        if node.body is None:
+            continue
+        launch, needed = _launch(node, plan)
+        launches.append(launch)
+        scratch = max(scratch, needed)
+    return Program(graph, tuple(launches), plan.constants, plan.layout, scratch)
+
+
+def _launch(node: Node, plan: MemoryPlan) -> tuple[Launch, int]:
+    kernel = Lowering(node, lower_contraction).run()
+    arguments: list[Argument] = [plan.places[v] for v in (*node.inputs, *node.results)]
+    if kernel.scratch:
+        arguments.append(Buffer(Place.SCRATCH))
+    arguments.extend(Size.symbol(name) for name in kernel.symbols)
+    comment = "\n".join([f"{node.loc.phase}: {node.loc}", *kernel.comments])
+    source = KernelSource(kernel.name, print_kernel(kernel), comment)
+    return Launch(source, tuple(arguments), True, node), kernel.scratch_bytes

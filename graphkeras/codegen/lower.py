@@ -1,0 +1,386 @@
+"""From a fused node to kernel IR: one function a pattern, all loop choices in this file.
+
+    LOOP     for flat element: outputs                        (nothing needs single dims)
+             for row: for j: outputs                          (otherwise)
+    ROWS     for row: reduce over columns, ...; outputs       (accumulators in locals)
+    REDUCE   for row: acc[j] = ...; for k: for j: acc[j] += ..; for j: outputs
+             or, where the reduced dims are the contiguous ones, one local accumulator
+    CONTRACT microkernels (the target's), or REDUCE's loops where no matrix is left
+    OPAQUE   the op's own loops
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from graphkeras.codegen.emit import Elements, KernelWriter
+from graphkeras.codegen.kernel_ir import BufferParameter, KernelFunction
+from graphkeras.codegen.opaque import OpaqueLoops
+from graphkeras.ir.access import AccessCollector
+from graphkeras.ir.dims import Dim, Shape, product
+from graphkeras.ir.graph import Graph, Node, Value
+from graphkeras.ir.op import Contraction, Kind, Reduction, get_op
+from graphkeras.ir.position import Position, split_offset
+from graphkeras.ir.scalar import (
+    INDEX,
+    Apply,
+    Const,
+    Expr,
+    Load,
+    Var,
+    as_index,
+    conjunction,
+)
+from graphkeras.ir.types import TensorType
+
+ACCUMULATORS = 256
+"""Elements of the accumulator buffer of a REDUCE loop: a few KiB, so that it stays in L1."""
+
+LowerContraction = Callable[["Lowering", Node, Contraction], None]
+"""A target's way to lower a contraction that has matrix form."""
+
+
+class Lowering:
+    """The kernel of one fused node while it is written."""
+
+    def __init__(self, node: Node, lower_contraction: LowerContraction) -> None:
+        assert node.body is not None
+        self.node = node
+        self.body: Graph = node.body
+        self.lower_contraction = lower_contraction
+        self.writer = KernelWriter()
+        self.operands = {v: f"x{i}" for i, v in enumerate(self.body.inputs)}
+        self.results = {v: f"y{i}" for i, v in enumerate(self.body.outputs)}
+        self.elements = Elements(self.writer, self.body, self.operands)
+
+    def run(self) -> KernelFunction:
+        """The kernel, complete."""
+        getattr(self, f"_lower_{self.node.attrs['pattern']}")()
+        return KernelFunction(
+            name="_".join(dict.fromkeys(n.op for n in self.body.nodes if n.op != "constant"))[:60],
+            operands=[BufferParameter(n, v.type.dtype) for v, n in self.operands.items()],
+            results=[BufferParameter(n, v.type.dtype) for v, n in self.results.items()],
+            symbols=sorted(self.writer.symbols),
+            body=self.writer.body,
+            comments=_comments(self.node),
+            helpers=self.writer.helpers,
+            scratch=self.writer.scratch,
+        )
+
+    # ---- LOOP
+
+    def _lower_loop(self) -> None:
+        outputs = list(self.results)
+        shape = outputs[0].type.shape
+        work = as_index(product(shape))
+        if self._is_flat(outputs):
+            with self.writer.parallel(work, "i", work) as i:
+                self._store_all(outputs, lambda value: Position(value.type.shape, flat=i))
+            return
+        inner = _inner_axis(shape)
+        rows, columns = product(shape[:inner]), shape[inner]
+        with self.writer.parallel(rows, "row", work) as row:
+            prefix = split_offset(row, shape[:inner])
+            with self.writer.loop(0, columns, "j") as j:
+                tail = [Const(INDEX, 0)] * (len(shape) - inner - 1)
+                flat = row * as_index(columns) + j
+                indices = (*prefix, j, *tail)
+
+                def position(value: Value) -> Position:
+                    same = value.type.shape == shape
+                    return Position(value.type.shape, indices if same else None, flat)
+
+                self._store_all(outputs, position)
+
+    def _is_flat(self, outputs: Sequence[Value]) -> bool:
+        """Whether no element needs its offset taken apart into dims."""
+        collector = AccessCollector(())
+        flat = Var(INDEX, "i")
+        if len(outputs[0].type.shape) <= 1:
+            return True
+        for value in outputs:
+            collector.read(value, Position(value.type.shape, flat=flat))
+        offsets = [offset for reads in collector.found.values() for offset in reads]
+        return not any(_divides(offset) for offset in offsets)
+
+    def _store_all(self, values: Sequence[Value], position: Callable[[Value], Position]) -> None:
+        computed = [(value, self.elements.read(value, position(value))) for value in values]
+        for value, element in computed:
+            self.writer.store(self.results[value], position(value).flat, element)
+
+    # ---- ROWS
+
+    def _lower_rows(self) -> None:
+        space: Shape = self.node.attrs["space"]
+        count: int = self.node.attrs["rows"]
+        rows, columns = product(space[:count]), product(space[count:])
+        work = as_index(product(space))
+        heroes = [n for n in self.body.nodes if get_op(n.op).kind is Kind.REDUCE]
+        row_values = [v for v in self.results if v.type.numel == rows]
+        others = [v for v in self.results if v.type.numel != rows]
+        with self.writer.parallel(rows, "row", work) as row:
+            prefix = split_offset(row, space[:count])
+
+            def at_row(value: Value) -> Position:
+                same = value.type.shape == space[:count]
+                return Position(value.type.shape, prefix if same else None, row)
+
+            def at_element(value: Value, column: Expr) -> Position:
+                flat = row * as_index(columns) + column
+                if value.type.shape != space:
+                    return Position(value.type.shape, flat=flat)
+                return Position(space, (*prefix, *split_offset(column, space[count:])), flat)
+
+            for hero in heroes:
+                self._row_reduction(hero, columns, at_element)
+            self._store_all(row_values, at_row)
+            if others:
+                with self.writer.loop(0, columns, "j") as j:
+                    self._store_all(others, lambda value: at_element(value, j))
+
+    def _row_reduction(
+        self, hero: Node, columns: Dim, at_element: Callable[[Value, Expr], Position]
+    ) -> None:
+        op = get_op(hero.op)
+        assert op.reduction is not None
+        rule = op.reduction(hero)
+        dtype = hero.types[0].dtype
+        operand = hero.inputs[0]
+        acc = self.writer.mutable(Const(dtype, rule.identity))
+        with self.writer.loop(0, columns, "k") as k:
+            element = self.elements.read(operand, at_element(operand, k))
+            self.writer.assign(acc, Apply(dtype, rule.combine, (acc, element)))
+        self.elements.known[hero.result] = acc
+
+    # ---- REDUCE
+
+    def _lower_reduce(self) -> None:
+        (hero,) = [n for n in self.body.nodes if get_op(n.op).kind is Kind.REDUCE]
+        op = get_op(hero.op)
+        assert op.reduction is not None
+        rule = op.reduction(hero)
+        operand = hero.inputs[0]
+
+        def element(out: Position, red: Sequence[Expr]) -> Expr:
+            index, conditions = rule.index(out, red)
+            position = Position(operand.type.shape, index)
+            guard = conjunction(conditions)
+            if guard is None:
+                return self.elements.read(operand, position)
+            identity = Const(operand.type.dtype, rule.identity)
+            return self.elements.guarded(
+                guard, lambda: self.elements.read(operand, position), identity
+            )
+
+        self._reduce_loops(hero, rule.space, rule, element, _is_vector(rule, hero))
+
+    def _reduce_loops(
+        self,
+        hero: Node,
+        space: Shape,
+        rule: Reduction | None,
+        element: Callable[[Position, Sequence[Expr]], Expr],
+        vector: bool,
+    ) -> None:
+        """The loops of a reduction over `space`; `rule` None is a sum of products."""
+        shape = hero.types[0].shape
+        work = as_index(product(shape)) * as_index(product(space))
+        combine = rule.combine if rule is not None else "({0} + {1})"
+        identity = rule.identity if rule is not None else 0
+        step = _Accumulation(self, hero, shape, space, combine, identity, element, work)
+        if vector and shape:
+            step.over_vectors()
+        else:
+            step.over_elements()
+
+    # ---- CONTRACT
+
+    def _lower_contract(self) -> None:
+        (hero,) = [n for n in self.body.nodes if get_op(n.op).kind is Kind.CONTRACT]
+        op = get_op(hero.op)
+        assert op.contraction is not None
+        rule = op.contraction(hero)
+        if hero.types[0].is_float and product(rule.n) != 1:
+            self.lower_contraction(self, hero, rule)
+        else:
+            self._lower_direct(hero, rule)
+
+    def _lower_direct(self, hero: Node, rule: Contraction) -> None:
+        """A contraction with no matrix in it (depthwise, integers): plain loops."""
+        dtype = hero.types[0].dtype
+        lead = len(rule.batch)
+
+        def element(out: Position, k: Sequence[Expr]) -> Expr:
+            b, m, n = _invert(rule, hero.result, out, lead)
+            lhs = self.factor(hero.inputs[0], *rule.lhs(b, m, k))
+            rhs = self.factor(hero.inputs[1], *rule.rhs(b, k, n))
+            return self.writer.let(Apply(dtype, "({0} * {1})", (lhs, rhs)))
+
+        self._reduce_loops(hero, rule.k, None, element, vector=True)
+
+    def factor(self, operand: Value, index: list[Expr], conditions: list[Expr]) -> Expr:
+        """An element of a contraction's operand; zero outside it."""
+        position = Position(operand.type.shape, index)
+        guard = conjunction(conditions)
+        if guard is None:
+            return self.elements.read(operand, position)
+        zero = Const(operand.type.dtype, 0)
+        return self.elements.guarded(guard, lambda: self.elements.read(operand, position), zero)
+
+    def store_epilogue(self, hero: Node, accumulator: Expr, position: Position) -> None:
+        """Stores every output at the hero's `position`, given the hero's element there."""
+        self.elements.known[hero.result] = accumulator
+        self._store_all(
+            list(self.results),
+            lambda value: position
+            if value.type.shape == position.shape
+            else Position(value.type.shape, flat=position.flat),
+        )
+        del self.elements.known[hero.result]
+
+    # ---- OPAQUE
+
+    def _lower_opaque(self) -> None:
+        (hero,) = [n for n in self.body.nodes if get_op(n.op).kind is Kind.OPAQUE]
+        op = get_op(hero.op)
+        assert op.loops is not None
+        op.loops(OpaqueLoops(self.writer, hero, self.operands, self.results), hero)
+
+
+class _Accumulation:
+    """The two loop orders of a reduction."""
+
+    def __init__(
+        self,
+        lowering: Lowering,
+        hero: Node,
+        shape: Shape,
+        space: Shape,
+        combine: str,
+        identity: float,
+        element: Callable[[Position, Sequence[Expr]], Expr],
+        work: Expr,
+    ) -> None:
+        self.lowering = lowering
+        self.writer = lowering.writer
+        self.hero = hero
+        self.shape = shape
+        self.space = space
+        self.combine = combine
+        self.dtype = hero.types[0].dtype
+        self.identity = Const(self.dtype, identity)
+        self.element = element
+        self.work = work
+
+    def over_elements(self) -> None:
+        """One local accumulator a result element; reduced dims innermost."""
+        with self.writer.parallel(product(self.shape), "i", self.work) as i:
+            position = Position(self.shape, flat=i)
+            acc = self.writer.mutable(self.identity)
+            with ExitStack() as loops:
+                red = [loops.enter_context(self.writer.loop(0, d, "k")) for d in self.space]
+                element = self.element(position, red)
+                self.writer.assign(acc, Apply(self.dtype, self.combine, (acc, element)))
+            self.lowering.store_epilogue(self.hero, acc, position)
+
+    def over_vectors(self) -> None:
+        """A buffer of accumulators along the last result dim, which is contiguous in memory."""
+        itemsize = TensorType((), self.dtype).itemsize
+        buffer = self.writer.add_scratch(self.dtype, ACCUMULATORS, itemsize, "accs")
+        rows, columns = self.shape[:-1], self.shape[-1]
+        if product(rows) == 1:
+            with self.writer.parallel_range(as_index(columns), 16, self.work, "col") as (lo, hi):
+                self._blocks(buffer, [Const(INDEX, 0)] * len(rows), lo, hi)
+            return
+        with self.writer.parallel(product(rows), "row", self.work) as row:
+            prefix = list(split_offset(row, rows))
+            self._blocks(buffer, prefix, Const(INDEX, 0), as_index(columns))
+
+    def _blocks(self, buffer: str, prefix: list[Expr], low: Expr, high: Expr) -> None:
+        writer = self.writer
+        with writer.loop(low, high, "col", ACCUMULATORS) as first:
+            width = writer.let(
+                Apply(INDEX, "min({0}, {1})", (Const(INDEX, ACCUMULATORS), high - first)), "width"
+            )
+            with writer.loop(0, width, "j") as j:
+                writer.store(buffer, j, self.identity)
+            with ExitStack() as loops:
+                red = [loops.enter_context(writer.loop(0, d, "k")) for d in self.space]
+                j = loops.enter_context(writer.loop(0, width, "j"))
+                element = self.element(Position(self.shape, [*prefix, first + j]), red)
+                acc = writer.pinned(Load(self.dtype, buffer, j), "acc")
+                writer.store(buffer, j, Apply(self.dtype, self.combine, (acc, element)))
+            with writer.loop(0, width, "j") as j:
+                position = Position(self.shape, [*prefix, first + j])
+                acc = writer.pinned(Load(self.dtype, buffer, j), "acc")
+                self.lowering.store_epilogue(self.hero, acc, position)
+
+
+def _is_vector(rule: Reduction, hero: Node) -> bool:
+    """Whether the last result dim is the operand's contiguous one."""
+    shape = hero.types[0].shape
+    if not shape or shape[-1] == 1:
+        return False
+    out = Position(shape, [Var(INDEX, f"o{d}") for d in range(len(shape))])
+    red = [Var(INDEX, f"r{d}") for d in range(len(rule.space))]
+    index, _ = rule.index(out, red)
+    names: set[str] = set()
+    _variables(index[-1], names)
+    return f"o{len(shape) - 1}" in names
+
+
+def _variables(expr: Expr, names: set[str]) -> None:
+    if isinstance(expr, Var):
+        names.add(expr.name)
+    elif isinstance(expr, Apply):
+        for arg in expr.args:
+            _variables(arg, names)
+
+
+def _divides(expr: Expr) -> bool:
+    if isinstance(expr, Apply):
+        return "div(" in expr.template or "rem(" in expr.template or any(map(_divides, expr.args))
+    return False
+
+
+def _inner_axis(shape: Shape) -> int:
+    """The last dim with more than one element: the loop that is vectorised."""
+    axes = [axis for axis, dim in enumerate(shape) if dim != 1]
+    return axes[-1] if axes else len(shape) - 1
+
+
+def _invert(
+    rule: Contraction, result: Value, out: Position, lead: int
+) -> tuple[list[Expr], list[Expr], list[Expr]]:
+    """The (b, m, n) position that a result position belongs to.
+
+    Found by asking the rule where each dim goes: `out` is a sum of dims times strides in each
+    result dim, and dims that share one result dim (groups and features) are taken apart.
+    """
+    sizes = [*rule.batch, *rule.m, *rule.n]
+    names = [Var(INDEX, f"d{i}") for i in range(len(sizes))]
+    m0, n0 = lead, lead + len(rule.m)
+    placed = rule.out(names[:m0], names[m0:n0], names[n0:])
+    found: list[Expr] = [Const(INDEX, 0)] * len(sizes)
+    for axis, expr in enumerate(placed):
+        inside: set[str] = set()
+        _variables(expr, inside)
+        members = [i for i, name in enumerate(names) if name.name in inside]
+        if len(members) == 1:
+            found[members[0]] = out[axis]
+        else:
+            parts = split_offset(out[axis], tuple(sizes[i] for i in members))
+            for i, part in zip(members, parts, strict=True):
+                found[i] = part
+    return found[:m0], found[m0:n0], found[n0:]
+
+
+def _comments(node: Node) -> list[str]:
+    from graphkeras.ir.text import print_graph
+
+    assert node.body is not None
+    return print_graph(node.body).splitlines()
+
+
+__all__ = ["Lowering", "LowerContraction"]

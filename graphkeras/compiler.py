@@ -1,0 +1,66 @@
+"""The whole line, from a graph to an executable. No other module sees all of it.
+
+    graph ─► simplify ─► fold ─► cse ─► dce ─► fuse ─► schedule ─► kernels ─► Executable
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphkeras.codegen.generate import generate
+from graphkeras.config import setting
+from graphkeras.ir.graph import Graph
+from graphkeras.passes import (
+    CommonSubexpressions,
+    DeadCodeElimination,
+    FoldConstants,
+    Fuse,
+    Pass,
+    PassManager,
+    Schedule,
+    Simplify,
+)
+from graphkeras.runtime.executable import Executable
+
+PIPELINE: tuple[Pass, ...] = (
+    # Gradient rules and layers emit the general form; most of it cancels.
+    Simplify(),
+    FoldConstants(),
+    # Forward values that gradients computed again, constants that folding made equal.
+    CommonSubexpressions(),
+    # Folding and merging expose further identities (a cast of a cast, a sum with zero).
+    Simplify(),
+    DeadCodeElimination(),
+    # From here on every node is a kernel.
+    Fuse(),
+    Schedule(),
+)
+"""Every pass, in order. Memory planning and code generation follow."""
+
+
+def optimize(graph: Graph, pipeline: Sequence[Pass] = PIPELINE) -> PassManager:
+    """Runs the passes; `.records` of the result tells what each did, the last one's `after` is
+    the scheduled graph.
+    """
+    manager = PassManager(
+        pipeline, verify=setting("verify"), check_numbers=setting("check_numbers")
+    )
+    manager.run(graph)
+    return manager
+
+
+def compile_graph(graph: Graph, pipeline: Sequence[Pass] = PIPELINE) -> Executable:
+    """Compiles a graph of primitives.
+
+    Args:
+        graph: Inputs may have symbolic dimensions; one executable serves all their values.
+        pipeline: Passes to run; the last two must be `Fuse` and `Schedule`.
+
+    Returns:
+        An executable: call it with one array an input. Outputs that alias an input are written
+        into that input's array, the others are returned.
+    """
+    manager = optimize(graph, pipeline)
+    executable = Executable(generate(manager.records[-1].after))
+    executable.records = tuple(manager.records)
+    return executable

@@ -1,0 +1,43 @@
+"""The primitive operations. Importing this package fills `graphkeras.ir.op.OPS`.
+
+unary, binary, compare   elementwise arithmetic, comparisons, select
+shape, slice_pad         constants, broadcasting, moving, cutting and joining
+reduce, window           sums and maxima over axes and over sliding windows
+contract, conv           matrix products and convolutions
+index                    gather, scatter and their per-line forms
+scan                     cumulative ops and sorting
+random                   counter-based random bits
+fused                    a node with a body graph
+"""
+
+from graphkeras.ir.ops import (
+    binary,
+    compare,
+    contract,
+    conv,
+    fused,
+    index,
+    random,
+    reduce,
+    scan,
+    shape,
+    slice_pad,
+    unary,
+    window,
+)
+
+__all__ = [
+    "binary",
+    "compare",
+    "contract",
+    "conv",
+    "fused",
+    "index",
+    "random",
+    "reduce",
+    "scan",
+    "shape",
+    "slice_pad",
+    "unary",
+    "window",
+]

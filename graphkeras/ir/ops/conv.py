@@ -1,0 +1,467 @@
+"""Convolution and the gradient of its kernel, channels last.
+
+With x dilated by `lhs_dilation` (zeros between elements) and padded, every spatial dim has
+
+    y[o] = sum over k of x[o * stride + k * rhs_dilation - low] * w[k]
+
+so an element of x meets an element of w in the same way in all three products: y from x and w
+(`conv`), dw from x and dy (`conv_kernel_grad`), and dx from dy and w, which is a `conv` again
+with stride and lhs_dilation swapped and the kernel turned around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from graphkeras.ir.builder import Builder
+from graphkeras.ir.dims import Dim
+from graphkeras.ir.graph import Node, Value
+from graphkeras.ir.op import Array, Attr, Attrs, Contraction, Kind, Op, Sample, Sizes, register
+from graphkeras.ir.ops.common import (
+    equal_index,
+    expect_count,
+    expect_dtype,
+    expect_length,
+    expect_positive,
+    expect_same_dtype,
+    fail,
+    normal,
+    static,
+)
+from graphkeras.ir.ops.slice_pad import pad_array
+from graphkeras.ir.scalar import Expr, as_index
+from graphkeras.ir.types import TensorType
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where windows lie: sizes of x, kernel and y, and the attributes, one entry a spatial dim."""
+
+    x: tuple[int, ...]
+    kernel: tuple[int, ...]
+    y: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    lhs_dilation: tuple[int, ...]
+    rhs_dilation: tuple[int, ...]
+    groups: int
+    channels: int
+    filters: int
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """The attributes of a `conv` with this geometry."""
+        names = ("strides", "padding", "lhs_dilation", "rhs_dilation", "groups")
+        return {name: getattr(self, name) for name in names}
+
+    def position(self, y: Sequence[Expr], kernel: Sequence[Expr]) -> tuple[list[Expr], list[Expr]]:
+        """Spatial position in x that meets kernel position `kernel` for y position `y`.
+
+        Conditions are given only where the position can fall outside x.
+        """
+        where: list[Expr] = []
+        conditions: list[Expr] = []
+        for d in range(len(self.x)):
+            low, gap = self.padding[d][0], self.lhs_dilation[d]
+            at = y[d] * self.strides[d] + kernel[d] * self.rhs_dilation[d]
+            at = at - low if low >= 0 else at + -low
+            last = (self.y[d] - 1) * self.strides[d] + (self.kernel[d] - 1) * self.rhs_dilation[d]
+            if low > 0:
+                conditions.append(at >= 0)
+            if last - low > (self.x[d] - 1) * gap:
+                conditions.append(at < (self.x[d] - 1) * gap + 1)
+            if gap > 1:
+                conditions.append(equal_index(at % gap, as_index(0)))
+            where.append(at // gap)
+        return where, conditions
+
+
+def _spatial(op: str, type: TensorType, which: str) -> tuple[int, ...]:
+    dims = type.shape[1:-1]
+    return tuple(static(op, d, f"spatial dim {i} of {which}") for i, d in enumerate(dims))
+
+
+def _window_count(
+    op: str, d: int, extent: int, window: int, stride: int, low: int, high: int
+) -> int:
+    """Number of windows along one spatial dim."""
+    room = extent + low + high - window
+    if room < 0:
+        fail(
+            op,
+            f"the kernel spans {window} in spatial dim {d}, more than the {extent + low + high} "
+            f"of the input ({extent} padded by {low} and {high})",
+        )
+    return room // stride + 1
+
+
+def _geometry(
+    op: str, x: TensorType, kernel: Sequence[int], filters: int, attrs: Attrs
+) -> Geometry:
+    """Checks the input and the attributes, and sizes the result."""
+    if not 3 <= x.rank <= 5:
+        fail(
+            op, f"the input must have 1 to 3 spatial dims between batch and channels, received {x}"
+        )
+    spatial = _spatial(op, x, "the input")
+    names = ("strides", "padding", "lhs_dilation", "rhs_dilation")
+    for name in names:
+        expect_length(op, name, attrs[name], len(spatial))
+        if name != "padding":
+            expect_positive(op, name, attrs[name])
+    expect_length(op, "kernel size", kernel, len(spatial))
+    channels = static(op, x.shape[-1], "the number of channels")
+    groups = attrs["groups"]
+    if groups < 1 or channels % groups or filters % groups:
+        fail(op, f"{channels} channels and {filters} filters do not split into {groups} groups")
+    sizes = [
+        _window_count(op, d, (n - 1) * gap + 1, (k - 1) * r + 1, s, low, high)
+        for d, (n, k, s, (low, high), gap, r) in enumerate(
+            zip(spatial, kernel, *(attrs[name] for name in names), strict=True)
+        )
+    ]
+    return Geometry(
+        spatial,
+        tuple(kernel),
+        tuple(sizes),
+        attrs["strides"],
+        attrs["padding"],
+        attrs["lhs_dilation"],
+        attrs["rhs_dilation"],
+        groups,
+        channels,
+        filters,
+    )
+
+
+def _conv_geometry(types: Sequence[TensorType], attrs: Attrs) -> Geometry:
+    expect_count("conv", types, 2)
+    x, w = types
+    expect_dtype("conv", x, "float")
+    expect_same_dtype("conv", types)
+    if w.rank != x.rank:
+        fail("conv", f"the kernel must have {x.rank} dims as the input has, received {w} for {x}")
+    shape = [static("conv", d, "every dim of the kernel") for d in w.shape]
+    geometry = _geometry("conv", x, shape[:-2], shape[-1], attrs)
+    if shape[-2] * geometry.groups != geometry.channels:
+        fail(
+            "conv",
+            f"the kernel {w} takes {shape[-2]} channels a group; the input {x} has "
+            f"{geometry.channels} in {geometry.groups} group(s)",
+        )
+    return geometry
+
+
+def _conv_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
+    g = _conv_geometry(types, attrs)
+    return (types[0].with_shape((types[0].shape[0], *g.y, g.filters)),)
+
+
+def _kernel_grad_geometry(types: Sequence[TensorType], attrs: Attrs) -> Geometry:
+    op = "conv_kernel_grad"
+    expect_count(op, types, 2)
+    x, dy = types
+    expect_dtype(op, x, "float")
+    expect_same_dtype(op, types)
+    if dy.rank != x.rank:
+        fail(op, f"cotangent and input must have the same number of dims, received {dy} and {x}")
+    filters = static(op, dy.shape[-1], "the number of filters")
+    geometry = _geometry(op, x, attrs["kernel_size"], filters, attrs)
+    expected = x.with_shape((x.shape[0], *geometry.y, filters))
+    if dy != expected:
+        fail(op, f"the cotangent must be {expected} for the input {x}, received {dy}")
+    return geometry
+
+
+def _kernel_grad_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
+    g = _kernel_grad_geometry(types, attrs)
+    return (types[0].with_shape((*g.kernel, g.channels // g.groups, g.filters)),)
+
+
+# references
+
+
+def _windows(x: Array, g: Geometry) -> Array:
+    """X as [N, *y, channels, *kernel], a view of the padded x."""
+    rank = len(g.x)
+    low = [0, *(lo for lo, _ in g.padding), 0]
+    high = [0, *(hi for _, hi in g.padding), 0]
+    padded = pad_array(x, 0, low, high, [0, *(gap - 1 for gap in g.lhs_dilation), 0])
+    span = tuple((k - 1) * r + 1 for k, r in zip(g.kernel, g.rhs_dilation, strict=True))
+    view = sliding_window_view(padded, span, tuple(range(1, rank + 1)))
+    each_stride = tuple(slice(None, None, s) for s in g.strides)
+    each_dilation = tuple(slice(None, None, r) for r in g.rhs_dilation)
+    return view[(slice(None), *each_stride, slice(None), *each_dilation)]
+
+
+def _group(array: Array, axis: int, i: int, groups: int) -> Array:
+    size = array.shape[axis] // groups
+    return array.take(range(i * size, (i + 1) * size), axis)
+
+
+def _concrete(arrays: Sequence[Array]) -> list[TensorType]:
+    return [TensorType(a.shape, str(a.dtype)) for a in arrays]
+
+
+def _conv_reference(arrays: Sequence[Array], attrs: Attrs, sizes: Sizes) -> tuple[Array, ...]:
+    x, w = arrays
+    g = _conv_geometry(_concrete(arrays), attrs)
+    rank = len(g.x)
+    view = _windows(x, g)
+    kernel_axes = list(range(rank))
+    window_axes = list(range(rank + 2, 2 * rank + 2))
+    parts = [
+        np.tensordot(
+            _group(view, rank + 1, i, g.groups),
+            _group(w, rank + 1, i, g.groups),
+            ([*window_axes, rank + 1], [*kernel_axes, rank]),
+        )
+        for i in range(g.groups)
+    ]
+    return (np.concatenate(parts, -1),)
+
+
+def _kernel_grad_reference(
+    arrays: Sequence[Array], attrs: Attrs, sizes: Sizes
+) -> tuple[Array, ...]:
+    x, dy = arrays
+    g = _kernel_grad_geometry(_concrete(arrays), attrs)
+    rank = len(g.x)
+    view = _windows(x, g)
+    positions = list(range(rank + 1))
+    parts = [
+        np.moveaxis(
+            np.tensordot(
+                _group(view, rank + 1, i, g.groups),
+                _group(dy, rank + 1, i, g.groups),
+                (positions, positions),
+            ),
+            0,
+            rank,
+        )
+        for i in range(g.groups)
+    ]
+    return (np.ascontiguousarray(np.concatenate(parts, -1)),)
+
+
+# gradients
+
+
+def _input_gradient(b: Builder, dy: Value, w: Value, g: Geometry) -> Value:
+    """The `conv` of dy with the kernel turned around, back to the size of the input."""
+    rank = len(g.x)
+    padding = []
+    for d in range(rank):
+        span = (g.kernel[d] - 1) * g.rhs_dilation[d]
+        low = span - g.padding[d][0]
+        spread = (g.y[d] - 1) * g.strides[d] + 1
+        high = (g.x[d] - 1) * g.lhs_dilation[d] + 1 + span - spread - low
+        padding.append((low, high))
+    return b.emit(
+        "conv",
+        dy,
+        _turned_kernel(b, w, g),
+        strides=g.lhs_dilation,
+        padding=tuple(padding),
+        lhs_dilation=g.strides,
+        rhs_dilation=g.rhs_dilation,
+        groups=g.groups,
+    )
+
+
+def _turned_kernel(b: Builder, w: Value, g: Geometry) -> Value:
+    """[*K, C/groups, O] -> reversed in space, [*K, O/groups, C]."""
+    rank = len(g.x)
+    space = tuple(range(rank))
+    if any(k > 1 for k in g.kernel):
+        w = b.emit("reverse", w, axes=space)
+    channels, filters = g.channels // g.groups, g.filters // g.groups
+    if g.groups == 1:
+        return b.emit("transpose", w, perm=(*space, rank + 1, rank))
+    split = b.emit("reshape", w, shape=(*g.kernel, channels, g.groups, filters))
+    swapped = b.emit("transpose", split, perm=(*space, rank + 2, rank + 1, rank))
+    return b.emit("reshape", swapped, shape=(*g.kernel, filters, g.channels))
+
+
+def _conv_gradient(
+    b: Builder, node: Node, cotangents: Sequence[Value | None]
+) -> Sequence[Value | None]:
+    (dy,) = cotangents
+    x, w = node.inputs
+    if dy is None:
+        return (None, None)
+    g = _conv_geometry([x.type, w.type], node.attrs)
+    dw = b.emit("conv_kernel_grad", x, dy, kernel_size=g.kernel, **g.attrs)
+    return _input_gradient(b, dy, w, g), dw
+
+
+def _kernel_grad_gradient(
+    b: Builder, node: Node, cotangents: Sequence[Value | None]
+) -> Sequence[Value | None]:
+    """The op is linear in both operands; its cotangent takes the kernel's place."""
+    (dw,) = cotangents
+    x, dy = node.inputs
+    if dw is None:
+        return (None, None)
+    g = _kernel_grad_geometry([x.type, dy.type], node.attrs)
+    return _input_gradient(b, dy, dw, g), b.emit("conv", x, dw, **g.attrs)
+
+
+# code
+
+
+def _channel(group: Sequence[Expr], size: int, within: Expr) -> Expr:
+    """Channel `within` a group as a channel of the whole."""
+    return group[0] * size + within if group else within
+
+
+def _conv_contraction(node: Node) -> Contraction:
+    g = _conv_geometry([v.type for v in node.inputs], node.attrs)
+    channels, filters = g.channels // g.groups, g.filters // g.groups
+    batch: Dim = node.inputs[0].type.shape[0]
+
+    def lhs(
+        i: Sequence[Expr], m: Sequence[Expr], k: Sequence[Expr]
+    ) -> tuple[list[Expr], list[Expr]]:
+        where, conditions = g.position(m[1:], k[:-1])
+        return [m[0], *where, _channel(i, channels, k[-1])], conditions
+
+    return Contraction(
+        batch=(g.groups,) if g.groups > 1 else (),
+        m=(batch, *g.y),
+        n=(filters,),
+        k=(*g.kernel, channels),
+        lhs=lhs,
+        rhs=lambda i, k, n: ([*k, _channel(i, filters, n[0])], []),
+        out=lambda i, m, n: [*m, _channel(i, filters, n[0])],
+    )
+
+
+def _kernel_grad_contraction(node: Node) -> Contraction:
+    g = _kernel_grad_geometry([v.type for v in node.inputs], node.attrs)
+    channels, filters = g.channels // g.groups, g.filters // g.groups
+    batch: Dim = node.inputs[0].type.shape[0]
+
+    def lhs(
+        i: Sequence[Expr], m: Sequence[Expr], k: Sequence[Expr]
+    ) -> tuple[list[Expr], list[Expr]]:
+        where, conditions = g.position(k[1:], m[:-1])
+        return [k[0], *where, _channel(i, channels, m[-1])], conditions
+
+    return Contraction(
+        batch=(g.groups,) if g.groups > 1 else (),
+        m=(*g.kernel, channels),
+        n=(filters,),
+        k=(batch, *g.y),
+        lhs=lhs,
+        rhs=lambda i, k, n: ([*k, _channel(i, filters, n[0])], []),
+        out=lambda i, m, n: [*m, _channel(i, filters, n[0])],
+    )
+
+
+# table
+
+_ATTRS = (
+    Attr("strides", tuple),
+    Attr("padding", tuple),
+    Attr("lhs_dilation", tuple),
+    Attr("rhs_dilation", tuple),
+    Attr("groups", int, 1),
+)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One convolution to try: shape of x, kernel, and attributes that are not the default."""
+
+    label: str
+    x: tuple[int, ...]
+    w: tuple[int, ...]
+    strides: tuple[int, ...] = ()
+    padding: tuple[tuple[int, int], ...] = ()
+    lhs_dilation: tuple[int, ...] = ()
+    rhs_dilation: tuple[int, ...] = ()
+    groups: int = 1
+
+    @property
+    def attrs(self) -> dict[str, object]:
+        """All attributes of the `conv`."""
+        ones = (1,) * (len(self.x) - 2)
+        return {
+            "strides": self.strides or ones,
+            "padding": self.padding or tuple((0, 0) for _ in ones),
+            "lhs_dilation": self.lhs_dilation or ones,
+            "rhs_dilation": self.rhs_dilation or ones,
+            "groups": self.groups,
+        }
+
+    def conv(self) -> Sample:
+        """The case as a sample of `conv`."""
+        return Sample(normal(self.x, self.w), self.attrs, {0: {0: "N"}}, label=self.label)
+
+    def kernel_grad(self) -> Sample:
+        """The case as a sample of `conv_kernel_grad`."""
+        types = [TensorType(self.x), TensorType(self.w)]
+        (y,) = _conv_infer(types, self.attrs)
+        shape = tuple(static("conv", d, "a sample's dim") for d in y.shape)
+        attrs = {**self.attrs, "kernel_size": self.w[:-2]}
+        symbolic = {0: {0: "N"}, 1: {0: "N"}}
+        return Sample(normal(self.x, shape), attrs, symbolic, label=self.label)
+
+
+_CASES = (
+    _Case("1x1", (2, 3, 3, 4), (1, 1, 4, 5)),
+    _Case("3x3 valid", (2, 5, 6, 3), (3, 3, 3, 4)),
+    _Case("3x3 same", (2, 5, 4, 3), (3, 3, 3, 4), padding=((1, 1), (1, 1))),
+    _Case("strided same", (2, 7, 6, 2), (3, 3, 2, 3), (2, 2), ((1, 1), (0, 1))),
+    _Case("strided remainder", (1, 8, 8, 1), (3, 2, 1, 2), (3, 3)),
+    _Case("dilated", (1, 7, 8, 2), (3, 2, 2, 3), rhs_dilation=(2, 3), padding=((2, 1), (0, 0))),
+    _Case("grouped", (2, 4, 4, 4), (3, 3, 2, 6), padding=((1, 1), (1, 1)), groups=2),
+    _Case("depthwise", (2, 5, 5, 3), (3, 3, 1, 6), (2, 2), ((1, 1), (1, 1)), groups=3),
+    _Case("transposed", (2, 3, 4, 2), (3, 3, 2, 3), padding=((2, 2), (1, 2)), lhs_dilation=(2, 2)),
+    _Case("cropped", (1, 6, 7, 2), (3, 3, 2, 2), padding=((-1, 0), (1, -2))),
+    _Case(
+        "everything",
+        (2, 4, 5, 4),
+        (2, 3, 2, 4),
+        (2, 3),
+        ((1, 2), (3, -1)),
+        (2, 3),
+        (3, 2),
+        2,
+    ),
+    _Case("1D", (3, 9, 2), (4, 2, 5), (2,), ((3, 0),)),
+    _Case("3D", (1, 4, 3, 5, 2), (2, 2, 3, 2, 3), (1, 2, 2), ((1, 0), (1, 1), (0, 1))),
+)
+
+register(
+    Op(
+        "conv",
+        Kind.CONTRACT,
+        "Convolution of x [N,*S,C] with w [*K,C/groups,O]: [N,*S',O]; negative padding crops.",
+        _conv_infer,
+        _conv_reference,
+        attrs=_ATTRS,
+        gradient=_conv_gradient,
+        contraction=_conv_contraction,
+        samples=tuple(case.conv() for case in _CASES),
+    )
+)
+register(
+    Op(
+        "conv_kernel_grad",
+        Kind.CONTRACT,
+        "Gradient of `conv` for its kernel from x and the result's cotangent: [*K,C/groups,O].",
+        _kernel_grad_infer,
+        _kernel_grad_reference,
+        attrs=(Attr("kernel_size", tuple), *_ATTRS),
+        gradient=_kernel_grad_gradient,
+        contraction=_kernel_grad_contraction,
+        samples=tuple(case.kernel_grad() for case in _CASES),
+    )
+)

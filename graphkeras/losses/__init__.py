@@ -1,0 +1,203 @@
+"""Losses with the names of `keras.losses`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphkeras.losses.crossentropy import (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    SparseCategoricalCrossentropy,
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    sparse_categorical_crossentropy,
+)
+from graphkeras.losses.divergence import (
+    KLDivergence,
+    Poisson,
+    kl_divergence,
+    poisson,
+)
+from graphkeras.losses.hinge import (
+    CategoricalHinge,
+    Hinge,
+    SquaredHinge,
+    categorical_hinge,
+    hinge,
+    squared_hinge,
+)
+from graphkeras.losses.loss import (
+    Loss,
+    LossFunctionWrapper,
+)
+from graphkeras.losses.regression import (
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    cosine_similarity,
+    huber,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+)
+from graphkeras.losses.segmentation import (
+    Dice,
+    Tversky,
+    dice,
+    tversky,
+)
+from graphkeras.registry import Registry
+
+_CLASSES_AND_FUNCTIONS = (
+    Loss,
+    LossFunctionWrapper,
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    SparseCategoricalCrossentropy,
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    sparse_categorical_crossentropy,
+    KLDivergence,
+    Poisson,
+    kl_divergence,
+    poisson,
+    CategoricalHinge,
+    Hinge,
+    SquaredHinge,
+    categorical_hinge,
+    hinge,
+    squared_hinge,
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    cosine_similarity,
+    huber,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    Dice,
+    Tversky,
+    dice,
+    tversky,
+)
+_ALIASES = {
+    "bce": "binary_crossentropy",
+    "kld": "kl_divergence",
+    "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "mse": "mean_squared_error",
+    "msle": "mean_squared_logarithmic_error",
+}
+
+_registry = Registry(
+    "loss",
+    "keras.losses",
+    {item.__name__: item for item in _CLASSES_AND_FUNCTIONS},
+    _ALIASES | {alias.upper(): target for alias, target in _ALIASES.items()},
+)
+
+
+def get(identifier: Any) -> Any:
+    """The loss a user means.
+
+    Args:
+        identifier: Name of a function (`"mean_squared_error"`, `"mse"`) or class
+            (`"MeanSquaredError"`), a config from `serialize`, a function, a `Loss`, or None.
+
+    Returns:
+        A function, a `Loss`, or None.
+
+    Raises:
+        ValueError: If no loss has that name, or the identifier is none of these.
+    """
+    return _registry.get(identifier)
+
+
+def serialize(loss: Any) -> Any:
+    """A dictionary from which `deserialize` makes the loss again.
+
+    Args:
+        loss: A `Loss` or a loss function.
+    """
+    return _registry.serialize(loss)
+
+
+def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Inverse of `serialize`.
+
+    Args:
+        name: What `serialize` returned, or a name.
+        custom_objects: The user's own losses by name.
+
+    Raises:
+        ValueError: If no loss has that name.
+    """
+    return _registry.deserialize(name, custom_objects)
+
+
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Dice",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "LossFunctionWrapper",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "Tversky",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
+    "cosine_similarity",
+    "deserialize",
+    "dice",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "serialize",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
+    "tversky",
+]

@@ -1,0 +1,153 @@
+"""Memory planning: one arena for everything that is not an input, an output or a constant.
+
+Liveness over the schedule, in-place reuse, then offsets by best fit, largest buffer first::
+
+    launch   0    1    2    3
+    t0       ▇▇▇▇▇▇▇                 live from its kernel to its last reader
+    t1            ▇▇▇▇▇▇▇▇▇▇         overwrites t0 in place where the kernel reads t0 pointwise
+    t2                 ▇▇▇▇▇         takes t0's place otherwise
+
+Who overlaps whom depends on the schedule only, so it is found once; offsets depend on the batch
+size and are made for each size asked for (`MemoryPlan.layout`), in well under a millisecond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graphkeras.ir.graph import Graph, Node, Value
+from graphkeras.ir.op import Array, Kind, get_op
+from graphkeras.ir.types import TensorType
+from graphkeras.passes.schedule import can_overwrite
+from graphkeras.runtime.program import Buffer, Layout, Place
+
+ALIGNMENT = 64
+"""Bytes: a cache line, and the widest vector."""
+
+
+@dataclass(frozen=True)
+class ArenaBuffer:
+    """One buffer of the arena: the values it holds, and when it is live."""
+
+    types: tuple[TensorType, ...]
+    """Types of the values that share it in place (all of one size)."""
+    first: int
+    """Launch that writes it first."""
+    last: int
+    """Last launch that reads it."""
+
+    def nbytes(self, sizes: Mapping[str, int]) -> int:
+        """Size, rounded up to the alignment."""
+        size = max(t.nbytes(sizes) for t in self.types)
+        return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Where every value of a scheduled graph lives."""
+
+    places: Mapping[Value, Buffer]
+    buffers: tuple[ArenaBuffer, ...]
+    constants: tuple[Array, ...]
+
+    def layout(self, sizes: Mapping[str, int]) -> Layout:
+        """Offsets for the given run-time sizes: largest first, lowest gap that fits."""
+        nbytes = [buffer.nbytes(sizes) for buffer in self.buffers]
+        offsets = [0] * len(nbytes)
+        placed: list[int] = []
+        for i in sorted(range(len(nbytes)), key=lambda i: (-nbytes[i], i)):
+            offsets[i] = self._lowest_gap(i, nbytes, offsets, placed)
+            placed.append(i)
+        unplanned = sum(
+            -(-t.nbytes(sizes) // ALIGNMENT) * ALIGNMENT for b in self.buffers for t in b.types
+        )
+        peak = max((offsets[i] + nbytes[i] for i in range(len(nbytes))), default=0)
+        return Layout(tuple(offsets), peak, unplanned, self._lower_bound(nbytes))
+
+    def _lowest_gap(
+        self, i: int, nbytes: list[int], offsets: list[int], placed: list[int]
+    ) -> int:
+        buffer = self.buffers[i]
+        blocked = sorted(
+            (offsets[j], offsets[j] + nbytes[j])
+            for j in placed
+            if self.buffers[j].first <= buffer.last and buffer.first <= self.buffers[j].last
+        )
+        offset = 0
+        for start, stop in blocked:
+            if offset + nbytes[i] <= start:
+                break
+            offset = max(offset, stop)
+        return offset
+
+    def _lower_bound(self, nbytes: list[int]) -> int:
+        last = max((b.last for b in self.buffers), default=-1)
+        return max(
+            (
+                sum(n for n, b in zip(nbytes, self.buffers, strict=True) if b.first <= t <= b.last)
+                for t in range(last + 1)
+            ),
+            default=0,
+        )
+
+
+def plan_memory(graph: Graph) -> MemoryPlan:
+    """Places for every value of a scheduled graph of `fused` nodes and constants."""
+    places: dict[Value, Buffer] = {v: Buffer(Place.INPUT, i) for i, v in enumerate(graph.inputs)}
+    constants: list[Array] = []
+    launches: list[Node] = []
+    for node in graph.nodes:
+        if get_op(node.op).kind is Kind.CONSTANT:
+            places[node.result] = Buffer(Place.CONSTANT, len(constants))
+            constants.append(node.attrs["value"])
+        else:
+            launches.append(node)
+    for i, value in enumerate(graph.outputs):
+        if i in graph.aliases:
+            places[value] = Buffer(Place.INPUT, graph.aliases[i])
+        elif value not in places:
+            places[value] = Buffer(Place.OUTPUT, i)
+    buffers = _Arena(graph, launches, places).assign()
+    return MemoryPlan(places, tuple(buffers), tuple(constants))
+
+
+class _Arena:
+    def __init__(self, graph: Graph, launches: list[Node], places: dict[Value, Buffer]) -> None:
+        self.places = places
+        self.launches = launches
+        self.last_use: dict[Value, int] = {}
+        for t, node in enumerate(launches):
+            for value in (*node.results, *node.inputs):
+                self.last_use[value] = t
+
+    def assign(self) -> list[ArenaBuffer]:
+        """Buffers, with `places` filled in for the values in them."""
+        buffers: list[ArenaBuffer] = []
+        for t, node in enumerate(self.launches):
+            taken: set[Value] = set()
+            for value in node.results:
+                if value in self.places:
+                    continue
+                last = self.last_use[value]
+                source = self._overwritten(node, value, t, taken)
+                if source is not None:
+                    taken.add(source)
+                    index = self.places[source].index
+                    shared = buffers[index]
+                    types = (*shared.types, value.type)
+                    buffers[index] = ArenaBuffer(types, shared.first, last)
+                else:
+                    index = len(buffers)
+                    buffers.append(ArenaBuffer((value.type,), t, last))
+                self.places[value] = Buffer(Place.ARENA, index)
+        return buffers
+
+    def _overwritten(self, node: Node, result: Value, t: int, taken: set[Value]) -> Value | None:
+        """An operand that dies here and whose memory `result` can take."""
+        for operand in dict.fromkeys(node.inputs):
+            place = self.places[operand]
+            dies = self.last_use[operand] == t and place.place is Place.ARENA
+            if dies and operand not in taken and can_overwrite(node, operand, result):
+                return operand
+        return None

@@ -1,0 +1,54 @@
+"""Every pass by name, for the command line and for reproducers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphkeras.errors import did_you_mean, unknown_name
+from graphkeras.ir.parse import parse_call
+from graphkeras.passes.autodiff import Autodiff
+from graphkeras.passes.cse import CommonSubexpressions
+from graphkeras.passes.dce import DeadCodeElimination
+from graphkeras.passes.fold_constants import FoldConstants
+from graphkeras.passes.fuse import Fuse
+from graphkeras.passes.schedule import Schedule
+from graphkeras.passes.simplify import Simplify
+from graphkeras.passes.spec import Pass
+
+PASSES: dict[str, type[Any]] = {
+    which.name: which
+    for which in (
+        Autodiff,
+        CommonSubexpressions,
+        DeadCodeElimination,
+        FoldConstants,
+        Fuse,
+        Schedule,
+        Simplify,
+    )
+}
+"""The class of every pass."""
+
+
+def parse_pass(text: str) -> Pass:
+    """Inverse of `pass_text`: `"fold_constants{max_elements=9}"` -> the pass.
+
+    Raises:
+        ValueError: There is no pass of that name, it has no such option, it lacks one, or the
+            text has the wrong form.
+    """
+    name, options = parse_call(text)
+    if name not in PASSES:
+        raise unknown_name("pass", name, PASSES)
+    known = PASSES[name].__dataclass_fields__
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"pass {name!r} has no option {option!r}; it has {', '.join(known) or 'none'}. "
+                f"{did_you_mean(option, known)}".rstrip()
+            )
+    try:
+        found: Pass = PASSES[name](**options)
+    except TypeError as error:
+        raise ValueError(f"pass {name!r}: {error}") from None
+    return found

@@ -1,0 +1,10 @@
+"""The rewrite rules of `passes/simplify.py`, by subject."""
+
+from graphkeras.passes.rules.arithmetic import ARITHMETIC
+from graphkeras.passes.rules.rule import Match, Rule, by_op
+from graphkeras.passes.rules.shapes import SHAPES
+
+RULES: tuple[Rule, ...] = (*ARITHMETIC, *SHAPES)
+"""Every rule, in the order they are tried."""
+
+__all__ = ["RULES", "Match", "Rule", "by_op"]

@@ -1,0 +1,226 @@
+"""Everything one call of a program needs for itself: its arena, its arguments, its launch table.
+
+    table   one row a launch: kernel address, address of its part of argv, barrier
+    argv    all arguments of all launches, one int64 each
+    block   scratch memory of every thread, then the arena
+
+Between two calls only what changed is written again: an input array that is the same object
+as last time keeps its address, equal shapes keep the sizes, the arena stays where it is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphkeras.ir.dims import Dim, evaluate
+from graphkeras.ir.op import Array
+from graphkeras.runtime.pool import Job, Pool
+from graphkeras.runtime.program import Buffer, Layout, Place, Program
+from graphkeras.runtime.signature import Shapes, Signature
+
+ALIGNMENT = 64
+"""Bytes: a cache line, and the widest vector."""
+
+_DATA = object.__basicsize__
+"""Where NumPy's array object has its data pointer: right behind Python's object header."""
+
+
+def _read_pointer(array: Array) -> int:
+    return ctypes.c_void_p.from_address(id(array) + _DATA).value or 0
+
+
+def _ask_numpy(array: Array) -> int:
+    return int(array.ctypes.data)
+
+
+_probe = np.zeros(1)
+address_of: Callable[[Array], int] = (
+    _read_pointer if _read_pointer(_probe) == _ask_numpy(_probe) else _ask_numpy
+)
+"""Address of an array's first element. `array.ctypes.data` says the same, several times slower."""
+
+
+def aligned(nbytes: int) -> tuple[Array, int]:
+    """Fresh memory and the first aligned address in it."""
+    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+    return memory, -(-address_of(memory) // ALIGNMENT) * ALIGNMENT
+
+
+class Slots:
+    """Which argv entries hold what, worked out once for a program."""
+
+    def __init__(self, program: Program) -> None:
+        of: dict[Place, dict[int, list[int]]] = {place: {} for place in Place}
+        dims: dict[Dim, list[int]] = {}
+        self.starts: list[int] = []
+        self.count = 0
+        for launch in program.launches:
+            self.starts.append(self.count)
+            for argument in launch.arguments:
+                if isinstance(argument, Buffer):
+                    of[argument.place].setdefault(argument.index, []).append(self.count)
+                else:
+                    dims.setdefault(argument, []).append(self.count)
+                self.count += 1
+        graph = program.graph
+        self.inputs = [_slots(of[Place.INPUT].get(i)) for i in range(len(graph.inputs))]
+        self.outputs = {
+            k: _slots(of[Place.OUTPUT].get(k))
+            for k in range(len(graph.outputs))
+            if k not in graph.aliases
+        }
+        self.constants = {i: _slots(slots) for i, slots in of[Place.CONSTANT].items()}
+        self.scratch = _slots([s for slots in of[Place.SCRATCH].values() for s in slots])
+        arena = [(s, i) for i, slots in of[Place.ARENA].items() for s in slots]
+        self.arena = _slots([s for s, _ in arena])
+        self.arena_buffers = _slots([i for _, i in arena])
+        self.dims = tuple(dims)
+        self.sizes = _slots([s for slots in dims.values() for s in slots])
+        self._repeats = [len(slots) for slots in dims.values()]
+
+    def size_values(self, sizes: Mapping[str, int]) -> Array:
+        """The value of every entry in `sizes`."""
+        values = [evaluate(dim, sizes) for dim in self.dims]
+        return np.repeat(np.array(values, np.int64), self._repeats)
+
+
+def _slots(positions: Sequence[int] | None) -> Array:
+    return np.array(positions or (), np.int64)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What follows from the shapes of the inputs."""
+
+    sizes: Mapping[str, int]
+    size_values: Array
+    outputs: tuple[tuple[Array, tuple[int, ...], np.dtype[Any]], ...]
+    """Argv entries, shape and dtype of every output that the runtime makes."""
+
+
+class Context:
+    """The state of one call; a program called by several threads at once has several.
+
+    Args:
+        program: The program.
+        slots: Its argv entries.
+        signature: Its inputs.
+        kernels: Address of the kernel of every launch.
+        constants: Address of every constant.
+        bind: Gives the binding for the shapes of the dynamic inputs.
+        layout: Gives the memory plan for run-time sizes.
+        threads: Largest team; None for all threads.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        slots: Slots,
+        signature: Signature,
+        kernels: Sequence[int],
+        constants: Sequence[int],
+        bind: Callable[[Shapes], Binding],
+        layout: Callable[[Mapping[str, int]], Layout],
+        threads: int | None,
+    ) -> None:
+        self._slots, self._signature = slots, signature
+        self._bind, self._layout = bind, layout
+        self._scratch_bytes = program.scratch_bytes
+        self._argv = np.zeros(max(slots.count, 1), np.int64)
+        begin = address_of(self._argv)
+        rows = [
+            (kernel, begin + 8 * start, int(launch.barrier))
+            for kernel, start, launch in zip(kernels, slots.starts, program.launches, strict=True)
+        ]
+        self.job = Job(np.array(rows, np.int64).reshape(-1, 3), threads)
+        for index, positions in slots.constants.items():
+            self._argv[positions] = constants[index]
+        self._known: list[Callable[[], Array | None]] = [_nothing] * len(signature.types)
+        self._shapes: Shapes | None = None
+        self._binding: Binding | None = None
+        self._planned: Mapping[str, int] | None = None
+        self._pool: Pool | None = None
+        self._threads = 1
+        self._memory: Array | None = None
+
+    def prepare(self, inputs: Sequence[Array], pool: Pool | None) -> tuple[Array, ...]:
+        """Makes the context ready to run on these inputs.
+
+        Args:
+            inputs: The arrays; nothing is written where one of them is refused.
+            pool: The pool to run on, or None.
+
+        Returns:
+            The outputs to be computed, then inputs that had to be copied: keep all of them
+            until the program has run.
+        """
+        known = self._known
+        if len(inputs) != len(known):
+            self._signature.check_count(len(inputs))
+        check = self._signature.check
+        changed = {
+            i: check(i, array)
+            for i, array in enumerate(inputs)
+            if array is not known[i]() or array is None
+        }
+        if pool is not self._pool:
+            self._attach(pool)
+        dynamic = self._signature.dynamic
+        shapes = tuple([changed.get(i, inputs[i]).shape for i in dynamic])
+        binding = self._binding
+        if shapes != self._shapes or binding is None:
+            for i in dynamic:
+                self._signature.check_shape(i, changed.get(i, inputs[i]))
+            binding = self._bind(shapes)
+            # Unknown until all of it is done: out of memory may interrupt.
+            self._shapes = None
+            self._resize(binding)
+            self._shapes, self._binding = shapes, binding
+        for i, array in changed.items():
+            self._argv[self._slots.inputs[i]] = address_of(array)
+            # A copy lives for this call only.
+            known[i] = weakref.ref(array) if array is inputs[i] else _nothing
+        outputs = tuple([self._new_output(*each) for each in binding.outputs])
+        return outputs + tuple([a for i, a in changed.items() if a is not inputs[i]])
+
+    def _new_output(self, slots: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        output: Array = np.empty(shape, dtype)
+        self._argv[slots] = address_of(output)
+        return output
+
+    def _resize(self, binding: Binding) -> None:
+        self._argv[self._slots.sizes] = binding.size_values
+        planned, sizes = self._planned, binding.sizes
+        # A plan serves all smaller sizes too: buffers only shrink.
+        if planned is None or any(sizes[name] > planned[name] for name in sizes):
+            self._place({n: max(s, planned[n] if planned else 0) for n, s in sizes.items()})
+
+    def _attach(self, pool: Pool | None) -> None:
+        threads = pool.threads if pool else 1
+        if threads > self._threads:
+            self._threads = threads
+            if self._scratch_bytes and self._planned is not None:
+                self._place(self._planned)
+        self._pool = pool
+        self.job.attach(pool)
+
+    def _place(self, sizes: Mapping[str, int]) -> None:
+        """Allocates the block for these sizes."""
+        layout = self._layout(sizes)
+        scratch = self._scratch_bytes * self._threads
+        self._memory = self._planned = None
+        self._memory, begin = aligned(scratch + layout.peak_bytes)
+        self._argv[self._slots.scratch] = begin
+        offsets = np.array(layout.offsets, np.int64)
+        self._argv[self._slots.arena] = begin + scratch + offsets[self._slots.arena_buffers]
+        self._planned = sizes
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,186 @@
+"""A program that can be called: `executable(arrays) -> arrays`.
+
+    check inputs -> sizes -> arena and argv -> one launch of the whole table -> outputs
+
+State (inputs that an output aliases) is updated in the caller's arrays.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphkeras.ir.op import Array
+from graphkeras.runtime import kernel_cache, pool
+from graphkeras.runtime.context import ALIGNMENT, Binding, Context, Slots, address_of, aligned
+from graphkeras.runtime.program import Launch, Layout, Program
+from graphkeras.runtime.signature import Shapes, Signature
+
+_REMEMBERED = 256
+"""Sets of input shapes whose sizes and memory plan are kept."""
+
+
+class Executable:
+    """Native code for a graph, for every run-time size.
+
+    May be called from several threads at once. A program that updates state runs one call at
+    a time.
+
+    Args:
+        program: Kernels, launch table and memory plan.
+        threads: Largest number of threads; None for all. 1 is best below about 10
+            microseconds of work.
+
+    Attributes:
+        program: The program.
+        compile_seconds: Time to compile or load the kernels.
+        records: What the compiler did to the graph; set by the compiler.
+
+    Raises:
+        KernelCompileError: A kernel does not compile.
+        ValueError: A run-time size does not follow from the inputs, or no launch writes an
+            output.
+    """
+
+    def __init__(self, program: Program, threads: int | None = None) -> None:
+        self.program = program
+        self.threads = threads
+        self.records: Sequence[Any] = ()
+        self._signature = Signature(program.graph)
+        self._slots = Slots(program)
+        for index, slots in self._slots.outputs.items():
+            if slots.size == 0:
+                raise ValueError(f"no launch of {program.graph.name!r} writes output {index}")
+        begin = time.perf_counter()
+        self._kernels = kernel_cache.load([launch.kernel for launch in program.launches])
+        self.compile_seconds = time.perf_counter() - begin
+        self._constants, self._constant_memory = _copy_constants(program.constants)
+        self._bindings: dict[Shapes, Binding] = {}
+        self._layouts: dict[tuple[tuple[str, int], ...], Layout] = {}
+        self._free: deque[Context] = deque()
+        self._state = threading.Lock() if program.graph.aliases else None
+
+    def __call__(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        """Runs the program.
+
+        An array given again is taken to have the buffer it had before: do not resize an array
+        in place between calls.
+
+        Args:
+            inputs: An array for each graph input, of its dtype and shape. Those that an output
+                aliases must be C-contiguous and writable, and are updated in place.
+
+        Returns:
+            The outputs that alias no input, in order, in fresh memory.
+
+        Raises:
+            StructureError: Not as many arrays as inputs.
+            DataTypeError: An array has another dtype.
+            ShapeError: A shape does not fit, or two arrays disagree on a run-time size.
+            ValueError: An array to be updated is read-only or not contiguous.
+        """
+        if self._state is None:
+            return self._run(inputs)
+        with self._state:
+            return self._run(inputs)
+
+    def profile(self, inputs: Sequence[Array], repeats: int = 10) -> list[tuple[Launch, float]]:
+        """Times every launch. The arrays of the caller are not changed.
+
+        Args:
+            inputs: As for a call.
+            repeats: How many runs to average, after one that is not counted.
+
+        Returns:
+            Each launch and its mean seconds on the launching thread, waits included.
+        """
+        updated = self._signature.updated
+        own = [a.copy() if i in updated else a for i, a in enumerate(inputs)]
+        context = self._new_context()
+        kept = context.prepare(own, self._pool())
+        context.job.run()
+        seconds = context.job.profile(repeats)
+        del kept
+        return [
+            (launch, float(each))
+            for launch, each in zip(self.program.launches, seconds, strict=True)
+        ]
+
+    @property
+    def launch_count(self) -> int:
+        """Number of kernel launches in a call."""
+        return len(self.program.launches)
+
+    def layout(self, sizes: Mapping[str, int]) -> Layout:
+        """The memory plan for the given run-time sizes."""
+        key = tuple(sorted(sizes.items()))
+        if key not in self._layouts:
+            if len(self._layouts) >= _REMEMBERED:
+                self._layouts.clear()
+            self._layouts[key] = self.program.layout(dict(sizes))
+        return self._layouts[key]
+
+    def peak_bytes(self, sizes: Mapping[str, int]) -> int:
+        """Bytes of the arena for the given run-time sizes, scratch memory not counted."""
+        return self.layout(sizes).peak_bytes
+
+    def _pool(self) -> pool.Pool | None:
+        return None if self.threads == 1 else pool.current()
+
+    def _run(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        try:
+            context = self._free.pop()
+        except IndexError:
+            context = self._new_context()
+        try:
+            kept = context.prepare(inputs, self._pool())
+            context.job.run()
+        finally:
+            self._free.append(context)
+        return kept[: len(self._slots.outputs)]
+
+    def _new_context(self) -> Context:
+        return Context(
+            self.program,
+            self._slots,
+            self._signature,
+            self._kernels,
+            self._constants,
+            self._bind,
+            self.layout,
+            self.threads,
+        )
+
+    def _bind(self, shapes: Shapes) -> Binding:
+        if shapes not in self._bindings:
+            if len(self._bindings) >= _REMEMBERED:
+                self._bindings.clear()
+            self._bindings[shapes] = self._new_binding(self._signature.sizes(shapes))
+        return self._bindings[shapes]
+
+    def _new_binding(self, sizes: Mapping[str, int]) -> Binding:
+        types = [value.type for value in self.program.graph.outputs]
+        outputs = tuple(
+            (slots, types[index].concrete(sizes), np.dtype(types[index].dtype))
+            for index, slots in self._slots.outputs.items()
+        )
+        return Binding(sizes, self._slots.size_values(sizes), outputs)
+
+
+def _copy_constants(constants: Sequence[Array]) -> tuple[list[int], Array]:
+    """Aligned copies in one block: their addresses, and the block."""
+    offsets, end = [], 0
+    for array in constants:
+        offsets.append(end)
+        end += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
+    memory, begin = aligned(end)
+    skip = begin - address_of(memory)
+    for array, offset in zip(constants, offsets, strict=True):
+        place = memory[skip + offset : skip + offset + array.nbytes]
+        place.view(array.dtype).reshape(array.shape)[...] = array
+    return [begin + offset for offset in offsets], memory

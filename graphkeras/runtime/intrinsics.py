@@ -1,0 +1,148 @@
+"""What the launcher needs of the machine: atomics, pauses, a clock, futexes, calls by address.
+
+Every intrinsic takes int64 arguments (addresses count bytes). Importing this module imports
+Numba, so only `launcher_kernels` does, when it is compiled.
+"""
+
+from __future__ import annotations
+
+import inspect
+import platform
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba.core import cgutils as numba_cgutils
+from numba.extending import intrinsic
+
+# Numba is typed in parts only.
+types: Any = numba.types
+cgutils: Any = numba_cgutils
+
+I32, I64, VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
+
+Emit = Callable[[Any, list[Any]], Any]
+"""Emits the operation with an IR builder and its operands; returns the result, if any."""
+
+
+def _intrinsic(name: str, arguments: int, emit: Emit, result: Any = types.int64) -> Any:
+    def typed(_typing_context: Any, *_arguments: Any) -> Any:
+        def generate(context: Any, builder: Any, _signature: Any, operands: Any) -> Any:
+            value = emit(builder, list(operands))
+            return context.get_dummy_value() if result is types.void else value
+
+        return result(*[types.int64] * arguments), generate
+
+    typed.__name__ = typed.__qualname__ = name
+    # Numba reads the number of arguments from the signature.
+    names = ["typing_context", *(f"argument{i}" for i in range(arguments))]
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    typed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(each, positional) for each in names]
+    )
+    return intrinsic(typed)
+
+
+def _pointer(builder: Any, address: Any) -> Any:
+    return builder.inttoptr(address, I64.as_pointer())
+
+
+def _extern(builder: Any, name: str, result: Any, arguments: list[Any], **kind: bool) -> Any:
+    declared = ir.FunctionType(result, arguments, **kind)
+    return cgutils.get_or_insert_function(builder.module, declared, name)
+
+
+def _load(builder: Any, operands: list[Any]) -> Any:
+    return builder.load_atomic(_pointer(builder, operands[0]), "acquire", 8)
+
+
+def _store(builder: Any, operands: list[Any]) -> None:
+    builder.store_atomic(operands[1], _pointer(builder, operands[0]), "release", 8)
+
+
+def _read_modify_write(operation: str) -> Emit:
+    def emit(builder: Any, operands: list[Any]) -> Any:
+        place = _pointer(builder, operands[0])
+        return builder.atomic_rmw(operation, place, operands[1], "seq_cst")
+
+    return emit
+
+
+def _compare_exchange(builder: Any, operands: list[Any]) -> Any:
+    place = _pointer(builder, operands[0])
+    pair = builder.cmpxchg(place, operands[1], operands[2], "seq_cst", "seq_cst")
+    return builder.extract_value(pair, 0)
+
+
+def _relax(builder: Any, _operands: list[Any]) -> None:
+    machine = platform.machine().lower()
+    if machine in ("x86_64", "amd64"):
+        builder.call(_extern(builder, "llvm.x86.sse2.pause", VOID, []), [])
+    elif machine in ("arm64", "aarch64"):
+        hint = _extern(builder, "llvm.aarch64.hint", VOID, [I32])
+        builder.call(hint, [I32(1)])
+
+
+def _yield(builder: Any, _operands: list[Any]) -> None:
+    builder.call(_extern(builder, "sched_yield", I32, []), [])
+
+
+def _nap(builder: Any, _operands: list[Any]) -> None:
+    builder.call(_extern(builder, "usleep", I32, [I32]), [I32(50)])
+
+
+def _nanoseconds(builder: Any, _operands: list[Any]) -> Any:
+    clock = I32(6 if sys.platform == "darwin" else 1)  # CLOCK_MONOTONIC
+    with builder.goto_entry_block():
+        time = builder.alloca(ir.ArrayType(I64, 2))
+    fields = builder.bitcast(time, I64.as_pointer())
+    read = _extern(builder, "clock_gettime", I32, [I32, I64.as_pointer()])
+    builder.call(read, [clock, fields])
+    seconds = builder.load(fields)
+    rest = builder.load(builder.gep(fields, [I32(1)]))
+    return builder.add(builder.mul(seconds, I64(1_000_000_000)), rest)
+
+
+_FUTEX = 98 if platform.machine().lower() in ("arm64", "aarch64") else 202
+_WAIT, _WAKE = 128, 129  # with FUTEX_PRIVATE_FLAG
+
+
+def _futex(operation: int) -> Emit:
+    def emit(builder: Any, operands: list[Any]) -> None:
+        if sys.platform == "linux":
+            call = _extern(builder, "syscall", I64, [I64], var_arg=True)
+            arguments = [operands[0], I64(operation), operands[1], I64(0), I64(0), I64(0)]
+            builder.call(call, [I64(_FUTEX), *arguments])
+
+    return emit
+
+
+def _call_kernel(builder: Any, operands: list[Any]) -> None:
+    kernel = ir.FunctionType(VOID, [I64, I64, I64.as_pointer()])
+    function = builder.inttoptr(operands[0], kernel.as_pointer())
+    builder.call(function, [operands[1], operands[2], _pointer(builder, operands[3])])
+
+
+atomic_load = _intrinsic("atomic_load", 1, _load)
+atomic_store = _intrinsic("atomic_store", 2, _store, types.void)
+atomic_add = _intrinsic("atomic_add", 2, _read_modify_write("add"))
+atomic_or = _intrinsic("atomic_or", 2, _read_modify_write("or"))
+atomic_exchange = _intrinsic("atomic_exchange", 2, _read_modify_write("xchg"))
+compare_exchange = _intrinsic("compare_exchange", 3, _compare_exchange)
+"""`(address, expected, new)` -> the value found; equal to `expected` where `new` was stored."""
+
+relax = _intrinsic("relax", 0, _relax, types.void)
+"""Tells the core that this is a waiting loop."""
+yield_cpu = _intrinsic("yield_cpu", 0, _yield, types.void)
+nap = _intrinsic("nap", 0, _nap, types.void)
+"""Sleeps 50 microseconds: where there is no futex."""
+nanoseconds = _intrinsic("nanoseconds", 0, _nanoseconds)
+"""A clock that only goes forward."""
+futex_wait = _intrinsic("futex_wait", 2, _futex(_WAIT), types.void)
+"""`(address, value)`: sleeps while the 32-bit word at `address` holds `value`. Linux."""
+futex_wake = _intrinsic("futex_wake", 2, _futex(_WAKE), types.void)
+"""`(address, count)`: wakes at most `count` sleepers. Linux."""
+call_kernel = _intrinsic("call_kernel", 4, _call_kernel, types.void)
+"""`(function address, tid, nthreads, argv address)`."""

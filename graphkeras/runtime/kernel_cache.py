@@ -1,0 +1,250 @@
+"""Compiled kernels, kept on disk and shared by processes.
+
+    generated text -> <key16>_<name>.py -> Numba, LLVM -> <key>.o.bin -> address
+
+The key is a digest of everything the object code depends on: the text, the code generator's
+own sources, versions, and the CPU. Files are written beside their place and moved there in
+one step, so processes and threads may compile the same kernel at once: the last one wins, all
+are equal. An entry carries a checksum; a damaged one is compiled again. Loading a cached
+kernel imports no Numba.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import importlib.metadata
+import logging
+import os
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import graphkeras
+from graphkeras.config import setting
+from graphkeras.runtime import native
+from graphkeras.runtime.program import KernelSource
+
+_log = logging.getLogger("graphkeras.kernels")
+
+_MAGIC = b"graphkeras-kernel-1\n"
+_DIGEST = hashlib.sha256().digest_size
+
+
+@dataclass(frozen=True)
+class Function:
+    """A native function to compile: one function of a generated module, with a C signature."""
+
+    name: str
+    """For file names only."""
+    text: str
+    """Complete Python source of the module."""
+    entry: str = "kernel"
+    arguments: tuple[str, ...] = ("int64", "int64", "int64*")
+    result: str = "void"
+
+
+_addresses: dict[str, int] = {}
+_folders: dict[Path, Path] = {}
+_lock = threading.RLock()
+
+
+def _forget_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)
+
+
+def load(sources: Sequence[KernelSource]) -> list[int]:
+    """Addresses of kernels, compiled where neither this process nor the disk has them.
+
+    Args:
+        sources: Generated kernels; equal texts give one address.
+
+    Returns:
+        The address of each, callable as `void kernel(int64 tid, int64 nthreads, int64 *argv)`
+        for the life of the process.
+
+    Raises:
+        native.KernelCompileError: A source does not compile.
+    """
+    return load_functions([Function(source.name, source.text) for source in sources])
+
+
+def load_functions(functions: Sequence[Function]) -> list[int]:
+    """As `load`, for functions of any signature."""
+    target = native.cpu()
+    keys = [_key(function, target) for function in functions]
+    if any(key not in _addresses for key in keys):
+        with _lock:
+            missing = {k: f for k, f in zip(keys, functions, strict=True) if k not in _addresses}
+            objects = [(_symbol(k), _object_code(f, k, target)) for k, f in missing.items()]
+            loaded = native.load_objects(objects)
+            _addresses.update(zip(missing, loaded, strict=True))
+    return [_addresses[key] for key in keys]
+
+
+def assembly(source: KernelSource) -> str:
+    """The machine code of a kernel as assembly text, compiled anew."""
+    target = native.cpu()
+    module = _compile(Function(source.name, source.text), target)
+    return str(native.target_machine(target).emit_assembly(module))
+
+
+def llvm_ir(source: KernelSource) -> str:
+    """The optimised LLVM IR of a kernel, compiled anew."""
+    return str(_compile(Function(source.name, source.text), native.cpu()))
+
+
+def source_path(source: KernelSource) -> Path:
+    """Where the readable source of a kernel is kept."""
+    function = Function(source.name, source.text)
+    return _source_path(function, _key(function, native.cpu()))
+
+
+def folder() -> Path:
+    """The folder of the cache: `kernels` in the setting `home`.
+
+    Where it cannot be written, a folder that lives as long as this process takes its place,
+    and a warning says so.
+    """
+    wanted = Path(setting("home")) / "kernels"
+    with _lock:
+        if wanted not in _folders:
+            _folders[wanted] = _usable(wanted)
+        return _folders[wanted]
+
+
+def _usable(wanted: Path) -> Path:
+    try:
+        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=wanted, prefix=".probe"):
+            return wanted
+    except OSError as error:
+        instead = Path(tempfile.mkdtemp(prefix="graphkeras-kernels-"))
+        atexit.register(_remove, instead, os.getpid())
+        warnings.warn(
+            f"the kernel cache folder {wanted} cannot be written ({error.strerror}); kernels of "
+            "this process are kept in a temporary folder and compiled again next time. Set "
+            "GRAPHKERAS_HOME to a writable folder to keep them.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return instead
+
+
+def _remove(temporary: Path, owner: int) -> None:
+    # A forked child ends before its parent is through with the folder.
+    if os.getpid() == owner:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@cache
+def _sources_digest() -> bytes:
+    """Digest of the sources that decide how a text becomes machine code."""
+    root = Path(graphkeras.__file__).parent
+    digest = hashlib.sha256()
+    for part in ("codegen", "runtime"):
+        for path in sorted((root / part).rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode() + b"\0")
+            digest.update(path.read_bytes() + b"\0")
+    return digest.digest()
+
+
+@cache
+def _versions() -> str:
+    packages = ("numba", "llvmlite")
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
+    own = getattr(graphkeras, "__version__", "")
+    return "\n".join([f"graphkeras {own}", *versions, sys.version, _sources_digest().hex()])
+
+
+def _key(function: Function, target: native.Cpu) -> str:
+    signature = f"{function.entry}({','.join(function.arguments)})->{function.result}"
+    parts = (_versions(), target.name, target.features, signature, function.text)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _symbol(key: str) -> str:
+    return f"graphkeras_{key[:32]}"
+
+
+def _source_path(function: Function, key: str) -> Path:
+    readable = re.sub(r"\W+", "_", function.name)[:80]
+    return folder() / f"{key[:16]}_{readable}.py"
+
+
+def _object_code(function: Function, key: str, target: native.Cpu) -> bytes:
+    path = folder() / f"{key}.o.bin"
+    code = _read_entry(path, key)
+    if code is None:
+        code = native.target_machine(target).emit_object(_compile(function, target))
+        _write_entry(path, key, code)
+    return code
+
+
+def _read_entry(path: Path, key: str) -> bytes | None:
+    """The object code in a cache entry, or None where there is no intact entry."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _log.debug("cannot read kernel cache entry %s: %s", path, error)
+        return None
+    head = len(_MAGIC)
+    payload = data[head + _DIGEST :]
+    intact = data[:head] == _MAGIC and data[head : head + _DIGEST] == _checksum(payload)
+    symbol, _, code = payload.partition(b"\0")
+    if intact and symbol == _symbol(key).encode():
+        return code
+    _log.debug("kernel cache entry %s is damaged or foreign; compiling it again", path)
+    return None
+
+
+def _write_entry(path: Path, key: str, code: bytes) -> None:
+    payload = _symbol(key).encode() + b"\0" + code
+    try:
+        _write(path, _MAGIC + _checksum(payload) + payload)
+    except OSError as error:
+        _log.warning("cannot keep the compiled kernel %s: %s", path, error)
+
+
+def _checksum(payload: bytes) -> bytes:
+    return hashlib.sha256(payload).digest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Writes a file that other processes see complete or not at all."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:20]}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _compile(function: Function, target: native.Cpu) -> Any:
+    from graphkeras.runtime.numba_compiler import compile_module
+
+    key = _key(function, target)
+    path = _source_path(function, key)
+    text = function.text.encode()
+    if not path.exists() or path.read_bytes() != text:
+        _write(path, text)
+    return compile_module(
+        path, function.entry, _symbol(key), function.arguments, function.result, target
+    )

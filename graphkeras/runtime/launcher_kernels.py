@@ -1,0 +1,265 @@
+"""The launcher: runs a table of kernels on a team of threads. Compiled as kernels are.
+
+A table has a row of three int64 for each launch: address of the kernel, address of its argv,
+and 1 where all threads must arrive before the next row.
+
+A pool is a block of int64 slots (below). A launch raises the generation in `STATE`; waiting
+workers that see it join by raising the count. The leader (the launching thread, tid 0) waits a
+bounded time, then *seals* the team; who comes later goes back to waiting. Barriers count the
+sealed members only, so a thread that the system does not run for a while can make a launch
+slower, never hang it.
+
+    STATE    generation (32 bits) | SEALED | count of members
+
+The generation is the upper half on a little-endian machine: the word workers sleep on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+
+from graphkeras.codegen.cpu.intrinsics import int64_at
+from graphkeras.runtime.intrinsics import (
+    atomic_add,
+    atomic_exchange,
+    atomic_load,
+    atomic_or,
+    atomic_store,
+    call_kernel,
+    compare_exchange,
+    futex_wait,
+    futex_wake,
+    nanoseconds,
+    nap,
+    relax,
+    yield_cpu,
+)
+
+njit: Any = numba.njit
+
+LINE = 64
+"""Bytes of a cache line: words written by different threads lie on different lines."""
+
+STATE = 0 * LINE
+SLEEPERS = 1 * LINE
+"""Workers asleep or about to be."""
+STOP = 2 * LINE
+BUSY = 3 * LINE
+"""1 while a launch uses the pool."""
+FINISHED = 4 * LINE
+"""Workers of the team that are through with the table."""
+ARRIVED = 5 * LINE
+"""Threads waiting at the current barrier."""
+PASSED = 6 * LINE
+"""Barriers passed so far."""
+TABLE = 7 * LINE
+ROWS = TABLE + 8
+PROFILE = TABLE + 16
+"""Address of one int64 of nanoseconds for each row, or 0."""
+WANTED = TABLE + 24
+"""Largest team: workers of a higher rank stay out."""
+MEMBERS = 8 * LINE
+"""A line for each rank: the generation it joined last."""
+
+SEALED = 1 << 31
+COUNT = SEALED - 1
+PAUSES = 2000
+"""Turns of a waiting loop before it offers the core to others."""
+
+
+def _wait_turn(turn: int) -> None:
+    if turn < PAUSES:
+        relax()
+    else:
+        yield_cpu()
+
+
+wait_turn = njit(_wait_turn)
+
+
+def _barrier(pool: int, team: int) -> None:
+    passed = atomic_load(pool + PASSED)
+    if atomic_add(pool + ARRIVED, 1) == team - 1:
+        atomic_store(pool + ARRIVED, 0)
+        atomic_store(pool + PASSED, passed + 1)
+    else:
+        turn = 0
+        while atomic_load(pool + PASSED) == passed:
+            wait_turn(turn)
+            turn += 1
+
+
+barrier = njit(_barrier)
+
+
+def _run_table(pool: int, table: int, rows: int, profile: int, tid: int, team: int) -> None:
+    timed = profile != 0 and tid == 0
+    for row in range(rows):
+        launch_row = int64_at(table + 24 * row)
+        begin = nanoseconds() if timed else 0
+        call_kernel(launch_row[0], tid, team, launch_row[1])
+        if launch_row[2] != 0 and team > 1 and row + 1 < rows:
+            barrier(pool, team)
+        if timed:
+            int64_at(profile + 8 * row)[0] += nanoseconds() - begin
+
+
+run_table = njit(_run_table)
+
+
+def _team_rank(pool: int, rank: int, team: int, generation: int) -> int:
+    """Position among the members; members of lower rank come first."""
+    if team == atomic_load(pool + WANTED):
+        return rank
+    turn = 0
+    while True:
+        found = 0
+        before = 0
+        for other in range(atomic_load(pool + WANTED)):
+            if other == 0 or atomic_load(pool + MEMBERS + other * LINE) == generation:
+                found += 1
+                if other < rank:
+                    before += 1
+        # A member may have joined and not yet written its line.
+        if found == team:
+            return before
+        wait_turn(turn)
+        turn += 1
+
+
+team_rank = njit(_team_rank)
+
+
+def _sleep_until_launch(pool: int, last: int, awake: int, futex: int) -> int:
+    """Waits for a generation other than `last`; returns the state that has it."""
+    deadline = nanoseconds() + awake
+    turn = 0
+    state: int = atomic_load(pool + STATE)
+    while state >> 32 == last:
+        turn += 1
+        if turn % 64 != 0 or nanoseconds() < deadline:
+            wait_turn(turn)
+        elif futex != 0:
+            atomic_add(pool + SLEEPERS, 1)
+            futex_wait(pool + STATE + 4, last)
+            atomic_add(pool + SLEEPERS, -1)
+        else:
+            nap()
+        state = atomic_load(pool + STATE)
+    return state
+
+
+sleep_until_launch = njit(_sleep_until_launch)
+
+
+def _join(pool: int, state: int) -> int:
+    """Joins the team of the generation in `state`; 0 where it is sealed or already over."""
+    generation = state >> 32
+    while state >> 32 == generation and state & SEALED == 0:
+        if compare_exchange(pool + STATE, state, state + 1) == state:
+            return 1
+        state = atomic_load(pool + STATE)
+    return 0
+
+
+join = njit(_join)
+
+
+def worker(pool: int, rank: int, first: int, awake: int, futex: int) -> int:
+    """The life of worker `rank`: returns when the pool stops.
+
+    `first` is the generation at which the pool was made, `awake` the nanoseconds a worker
+    keeps looking for a launch before it sleeps.
+    """
+    last = first
+    while True:
+        state = sleep_until_launch(pool, last, awake, futex)
+        last = state >> 32
+        if atomic_load(pool + STOP) != 0:
+            return 0
+        if rank >= atomic_load(pool + WANTED) or join(pool, state) == 0:
+            continue
+        atomic_store(pool + MEMBERS + rank * LINE, last)
+        turn = 0
+        state = atomic_load(pool + STATE)
+        while state & SEALED == 0:
+            wait_turn(turn)
+            turn += 1
+            state = atomic_load(pool + STATE)
+        team = state & COUNT
+        tid = team_rank(pool, rank, team, last)
+        table, rows = atomic_load(pool + TABLE), atomic_load(pool + ROWS)
+        run_table(pool, table, rows, 0, tid, team)
+        atomic_add(pool + FINISHED, 1)
+
+
+def _next_generation(pool: int, members: int) -> None:
+    # Only the owner of BUSY gets here, and nobody joins a sealed team, so the state is still.
+    state = atomic_load(pool + STATE)
+    atomic_exchange(pool + STATE, (((state >> 32) + 1) << 32) | members)
+    if atomic_load(pool + SLEEPERS) > 0:
+        futex_wake(pool + STATE + 4, 1 << 30)
+
+
+next_generation = njit(_next_generation)
+
+
+def _run_on_pool(pool: int, table: int, rows: int, profile: int, wanted: int, patience: int) -> int:
+    if wanted <= 1 or compare_exchange(pool + BUSY, 0, 1) != 0:
+        run_table(pool, table, rows, profile, 0, 1)
+        return 1
+    atomic_store(pool + TABLE, table)
+    atomic_store(pool + ROWS, rows)
+    atomic_store(pool + WANTED, wanted)
+    atomic_store(pool + FINISHED, 0)
+    next_generation(pool, 1)
+    turn = 0
+    deadline = 0
+    while atomic_load(pool + STATE) & COUNT < wanted:
+        if turn % 64 == 63:
+            now = nanoseconds()
+            if deadline == 0:
+                deadline = now + patience
+            elif now > deadline:
+                break
+        wait_turn(turn)
+        turn += 1
+    team: int = atomic_or(pool + STATE, SEALED) & COUNT
+    run_table(pool, table, rows, profile, 0, team)
+    turn = 0
+    while atomic_load(pool + FINISHED) != team - 1:
+        wait_turn(turn)
+        turn += 1
+    atomic_store(pool + BUSY, 0)
+    return team
+
+
+run_on_pool = njit(_run_on_pool)
+
+
+def launch(job: int, times: int) -> int:
+    """Runs a job `times` times; returns the sum of the numbers of threads that took part.
+
+    A job is six int64: address of the pool, address of the table, its rows, address of an
+    int64 for each row to which nanoseconds are added (or 0), the largest team, and how many
+    nanoseconds to wait for the team. The calling thread runs the table alone where the
+    largest team is one thread, or where another launch has the pool.
+    """
+    fields = int64_at(job)
+    total = 0
+    for _ in range(times):
+        total += run_on_pool(fields[0], fields[1], fields[2], fields[3], fields[4], fields[5])
+    return total
+
+
+def stop(pool: int) -> int:
+    """Ends the workers, after the launch in progress. Later launches run alone."""
+    turn = 0
+    while compare_exchange(pool + BUSY, 0, 1) != 0:
+        wait_turn(turn)
+        turn += 1
+    atomic_store(pool + STOP, 1)
+    next_generation(pool, SEALED | 1)
+    return 0

@@ -1,0 +1,143 @@
+"""Native code with llvmlite alone: the CPU compiled for, loading object files, their symbols.
+
+Numba is needed to compile a kernel, not to run one: an object file from the kernel cache is
+loaded by LLVM's own linker (MCJIT), so a process whose kernels are all cached starts fast.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from graphkeras.config import setting
+
+
+class NativeCodeError(RuntimeError):
+    """Object code that cannot be loaded into this process."""
+
+
+class KernelCompileError(RuntimeError):
+    """A generated module that does not compile: a defect of graphkeras, not of its user."""
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """What code is generated for, in LLVM's words."""
+
+    name: str
+    features: str
+    """`+avx2,-sse4a,...`; empty where the name says everything."""
+
+
+_LEVELS = {"avx512": "x86-64-v4", "avx2": "x86-64-v3", "generic": "generic"}
+"""The setting `cpu` -> the CPU whose instructions are allowed."""
+
+
+def cpu() -> Cpu:
+    """The CPU kernels are made for: this machine's, or the level in the setting `cpu`."""
+    level = setting("cpu")
+    if level:
+        return Cpu(_LEVELS[level], "")
+    return Cpu(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+
+
+_machines: dict[Cpu, Any] = {}
+_engine: Any = None
+_kept: list[bytes] = []
+_lock = threading.RLock()
+
+
+def _forget_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)
+
+
+def target_machine(target: Cpu) -> Any:
+    """LLVM's code generator for `target`, at its highest optimisation level."""
+    with _lock:
+        if target not in _machines:
+            _machines[target] = _new_machine(target)
+        return _machines[target]
+
+
+def _new_machine(target: Cpu) -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    triple = llvm.Target.from_triple(llvm.get_process_triple())
+    # Static relocations with LLVM's model for JIT code: sections may lie anywhere in memory.
+    return triple.create_target_machine(
+        cpu=target.name,
+        features=target.features,
+        opt=3,
+        reloc="static" if triple.name.startswith("x86") else "default",
+        codemodel="jitdefault",
+        jit=True,
+    )
+
+
+def load_objects(objects: Sequence[tuple[str, bytes]]) -> list[int]:
+    """Loads object files for the life of the process.
+
+    Args:
+        objects: Pairs of a symbol and the object code that defines it. A symbol must not have
+            been loaded before.
+
+    Returns:
+        The address of every symbol.
+
+    Raises:
+        NativeCodeError: An object needs a symbol that this process does not have.
+    """
+    global _engine
+    with _lock:
+        for symbol, code in objects:
+            _check_symbols(symbol, code)
+        if _engine is None:
+            host = Cpu(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+            # The engine owns its machine, so it gets one of its own.
+            _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _new_machine(host))
+        for _, code in objects:
+            _kept.append(code)
+            _engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        _engine.finalize_object()
+        return [_engine.get_function_address(symbol) for symbol, _ in objects]
+
+
+def _check_symbols(symbol: str, code: bytes) -> None:
+    # LLVM ends the process at an unknown symbol; an exception says which one it is.
+    missing = [name for name in undefined_symbols(code) if not llvm.address_of_symbol(name)]
+    if missing:
+        raise NativeCodeError(f"{symbol} needs {', '.join(missing)}, unknown in this process")
+
+
+def undefined_symbols(code: bytes) -> list[str]:
+    """Sorted names that an ELF object file takes from elsewhere (`expf`, `memset`, ...).
+
+    Raises:
+        NativeCodeError: `code` is not a 64-bit little-endian ELF object.
+    """
+    if code[:6] != b"\x7fELF\x02\x01":
+        raise NativeCodeError("not a 64-bit little-endian ELF object file")
+    (table,) = struct.unpack_from("<Q", code, 0x28)
+    size, count = struct.unpack_from("<HH", code, 0x3A)
+    sections = [struct.unpack_from("<IIQQQQIIQQ", code, table + i * size) for i in range(count)]
+    names = set()
+    for _, kind, _, _, offset, length, link, _, _, entry in sections:
+        if kind != 2:  # SHT_SYMTAB
+            continue
+        strings = sections[link][4]
+        for at in range(offset + entry, offset + length, entry):
+            name, _, _, section = struct.unpack_from("<IBBH", code, at)
+            if section == 0:
+                names.add(code[strings + name : code.index(b"\0", strings + name)].decode())
+    return sorted(names - {""})

@@ -1,0 +1,183 @@
+"""From a generated Python module to object code: the only place that drives Numba.
+
+Numba types and lowers the function to LLVM IR. What Numba would add around it (argument
+boxing, exception reports, the interpreter lock) is left out; instead one small entry point
+with a plain C signature calls it. Everything but that entry point is made internal, so LLVM
+inlines it, and the object needs nothing but the C library.
+
+Importing this module imports Numba.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import llvmlite.binding as llvm
+import numba
+from llvmlite import ir
+from numba.core import compiler as numba_compiler
+from numba.core import registry
+from numba.core.compiler_lock import global_compiler_lock
+
+from graphkeras.runtime.native import Cpu, KernelCompileError, target_machine
+
+# Numba is typed in parts only.
+types: Any = numba.types
+compiler: Any = numba_compiler
+
+
+_TYPES = {
+    "void": types.void,
+    "int64": types.int64,
+    "int64*": types.CPointer(types.int64),
+}
+
+_FOREIGN = ("Py", "_Py", "numba_", "NRT_", "_ZN", ".numba")
+"""Starts of names that only a process with Numba or Python's headers could resolve."""
+
+
+class _SourceLoader(importlib.machinery.SourceFileLoader):
+    """Loads a module from its file and leaves no bytecode file beside it."""
+
+    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
+        """Bytecode is not kept: a generated module is imported once."""
+
+
+def import_source(path: Path) -> ModuleType:
+    """Imports the generated module in `path`, outside `sys.modules`."""
+    name = f"graphkeras_generated_{path.stem}"
+    loader = _SourceLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    if spec is None:
+        raise KernelCompileError(f"cannot import generated source {path}")
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def compile_module(
+    path: Path, entry: str, symbol: str, arguments: Sequence[str], result: str, target: Cpu
+) -> Any:
+    """Compiles function `entry` of the module in `path` to an optimised LLVM module.
+
+    The generated module may define `FASTMATH`, a tuple of LLVM fast-math flag names
+    (`"contract"`, `"reassoc"`, `"nsz"`, ...) that hold for the whole function.
+
+    Args:
+        path: File with the generated source.
+        entry: Name of the function.
+        symbol: C name of the compiled function.
+        arguments: `"int64"` or `"int64*"` each.
+        result: `"void"` or `"int64"`.
+        target: The CPU.
+
+    Returns:
+        An llvmlite module whose only visible definition is `symbol`.
+
+    Raises:
+        KernelCompileError: The source does not compile or calls something unavailable at
+            run time.
+    """
+    try:
+        module = import_source(path)
+        with global_compiler_lock:
+            lowered = _lower(module, entry, symbol, arguments, result)
+            return _optimise(lowered, symbol, target)
+    except KernelCompileError as error:
+        raise KernelCompileError(f"{error}\n  generated source: {path}") from None
+    except Exception as error:
+        raise KernelCompileError(
+            f"generated function {entry!r} does not compile: {type(error).__name__}\n"
+            f"  generated source: {path}\n{error}"
+        ) from error
+
+
+def _lower(
+    module: ModuleType, entry: str, symbol: str, arguments: Sequence[str], result: str
+) -> Any:
+    flags = compiler.Flags()
+    flags.no_compile = True
+    flags.no_cpython_wrapper = True
+    flags.no_cfunc_wrapper = True
+    flags.error_model = "numpy"
+    fast = set(getattr(module, "FASTMATH", ()))
+    if fast:
+        flags.fastmath = fast
+    signature = tuple(_TYPES[name] for name in arguments)
+    context = registry.cpu_target.target_context
+    compiled = compiler.compile_extra(
+        registry.cpu_target.typing_context,
+        context,
+        getattr(module, entry),
+        signature,
+        _TYPES[result],
+        flags,
+        {},
+    )
+    library, descriptor = compiled.library, compiled.fndesc
+    library.add_ir_module(_entry_point(library, descriptor, context, symbol))
+    linked = library._final_module
+    for used in dict.fromkeys(library._linking_libraries):
+        # Numba offers its reference-counting runtime to every function; kernels have no
+        # objects to count.
+        if used.name != "nrt":
+            linked.link_in(used._get_module_for_linking(), preserve=True)
+    return linked
+
+
+def _entry_point(library: Any, descriptor: Any, context: Any, symbol: str) -> ir.Module:
+    """A function with the C signature that calls Numba's and drops its error status."""
+    module = library.create_ir_module(symbol)
+    convention = context.call_conv
+    callee = ir.Function(
+        module,
+        convention.get_function_type(descriptor.restype, descriptor.argtypes),
+        descriptor.llvm_func_name,
+    )
+    argument_types = [context.get_value_type(t) for t in descriptor.argtypes]
+    is_void = descriptor.restype == types.none
+    result_type = ir.VoidType() if is_void else context.get_value_type(descriptor.restype)
+    function = ir.Function(module, ir.FunctionType(result_type, argument_types), symbol)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    _, value = convention.call_function(
+        builder, callee, descriptor.restype, descriptor.argtypes, function.args
+    )
+    if is_void:
+        builder.ret_void()
+    else:
+        builder.ret(value)
+    return module
+
+
+def _optimise(module: Any, symbol: str, target: Cpu) -> Any:
+    for function in module.functions:
+        if not function.is_declaration and function.name != symbol:
+            function.linkage = "internal"
+    for variable in module.global_variables:
+        if not variable.is_declaration:
+            variable.linkage = "internal"
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = True
+    options.slp_vectorization = True
+    options.loop_interleaving = True
+    options.loop_unrolling = True
+    builder = llvm.create_pass_builder(target_machine(target), options)
+    builder.getModulePassManager().run(module, builder)
+    _check_calls(module)
+    return module
+
+
+def _check_calls(module: Any) -> None:
+    declared = [f.name for f in module.functions if f.is_declaration]
+    declared += [v.name for v in module.global_variables if v.is_declaration]
+    foreign = sorted(name for name in declared if name.startswith(_FOREIGN))
+    if foreign:
+        raise KernelCompileError(
+            f"generated code calls {', '.join(foreign)}, which exist only beside Numba; "
+            "a kernel may call nothing but the C library"
+        )

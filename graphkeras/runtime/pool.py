@@ -1,0 +1,217 @@
+"""The threads that run kernels.
+
+Workers are Python daemon threads that spend their life in one native loop without the
+interpreter lock: spinning for a moment after a launch, then asleep. A launch costs well under
+a microsecond while they spin. The pool is made at the first launch that wants more than one
+thread; a forked child makes its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from graphkeras.config import setting
+from graphkeras.ir.op import Array
+from graphkeras.runtime import kernel_cache
+
+_LINE = 64
+_HEAD_LINES = 8
+"""Cache lines of a pool before those of its members; see `launcher_kernels`."""
+_SEALED = 1 << 31
+
+AWAKE = 1_000_000
+"""Nanoseconds a worker looks for the next launch before it sleeps."""
+PATIENCE = 100_000
+"""Nanoseconds a launch waits for its team before it starts with those who came."""
+
+_ENTRIES = {"worker": 5, "launch": 2, "stop": 1}
+"""Functions of `launcher_kernels` and the number of their int64 arguments."""
+
+
+@cache
+def _native() -> dict[str, Callable[..., int]]:
+    text = Path(__file__).with_name("launcher_kernels.py").read_text(encoding="utf-8")
+    functions = [
+        kernel_cache.Function(f"launcher_{entry}", text, entry, ("int64",) * count, "int64")
+        for entry, count in _ENTRIES.items()
+    ]
+    addresses = kernel_cache.load_functions(functions)
+    # A CFUNCTYPE call releases the interpreter lock.
+    return {
+        entry: ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * count)(address)
+        for (entry, count), address in zip(_ENTRIES.items(), addresses, strict=True)
+    }
+
+
+class Pool:
+    """A team of threads: the launching one and `threads - 1` workers.
+
+    Args:
+        threads: Size of the team, at least 1.
+        futex: Whether idle workers sleep on a futex; they nap and look where this is off.
+    """
+
+    def __init__(self, threads: int, futex: bool = sys.platform == "linux") -> None:
+        self.threads = threads
+        words = (_HEAD_LINES + threads + 1) * _LINE // 8
+        self._block = np.zeros(words, np.int64)
+        begin = self._block.ctypes.data
+        self.address = -(-begin // _LINE) * _LINE
+        self._block[(self.address - begin) // 8] = _SEALED | 1
+        self._futex = int(futex)
+        self._work = _native()["worker"]
+        self._workers = [
+            threading.Thread(
+                target=self._live, args=(rank,), name=f"graphkeras-{rank}", daemon=True
+            )
+            for rank in range(1, threads)
+        ]
+        for thread in self._workers:
+            thread.start()
+
+    def _live(self, rank: int) -> None:
+        # A method: its frame keeps the block alive as long as the worker reads it.
+        self._work(self.address, rank, 0, AWAKE, self._futex)
+
+    def close(self) -> None:
+        """Ends the workers, after the launch in progress. Launches still work, on one thread."""
+        _native()["stop"](self.address)
+        for thread in self._workers:
+            thread.join(1.0)
+
+
+class Job:
+    """A launch table, and how it is to be run.
+
+    Args:
+        table: int64 array of shape `(launches, 3)`; see `launcher_kernels`.
+        threads: Largest team; None for all threads of the pool.
+    """
+
+    def __init__(self, table: Array, threads: int | None = None) -> None:
+        self.table = table
+        self.threads = threads
+        self._times = np.zeros(len(table), np.int64)
+        self._fields = np.array([0, table.ctypes.data, len(table), 0, 1, PATIENCE], np.int64)
+        self._address = self._fields.ctypes.data
+        self._launch = _native()["launch"]
+        self._pool: Pool | None = None
+
+    def attach(self, pool: Pool | None) -> None:
+        """Makes `pool` the one this job runs on; None for the calling thread alone."""
+        self._pool = pool
+        self._fields[0] = pool.address if pool else 0
+        wanted = min(self.threads or pool.threads, pool.threads) if pool else 1
+        self._fields[4] = wanted
+
+    def run(self, times: int = 1) -> int:
+        """Runs all launches in order `times` times, without the interpreter lock.
+
+        Returns:
+            Number of threads that took part, summed over `times`.
+        """
+        return self._launch(self._address, times)
+
+    def profile(self, times: int) -> Array:
+        """Runs `times` times and returns the seconds of each launch, the mean of a run."""
+        self._times[:] = 0
+        self._fields[3] = self._times.ctypes.data
+        try:
+            self.run(times)
+        finally:
+            self._fields[3] = 0
+        seconds: Array = self._times / (1e9 * times)
+        return seconds
+
+
+_pool: Pool | None = None
+_chosen: int | None = None
+_lock = threading.Lock()
+
+
+def get_num_threads() -> int:
+    """Threads that run kernels.
+
+    What `set_num_threads` chose, else the setting `num_threads`, else the cores this process
+    may use, by affinity and by the quota of its control group.
+    """
+    return _chosen or int(setting("num_threads")) or _available()
+
+
+def set_num_threads(threads: int | None) -> None:
+    """Chooses the number of threads that run kernels from the next call on.
+
+    Results do not depend on it.
+
+    Args:
+        threads: The number; None for the setting `num_threads` again.
+
+    Raises:
+        ValueError: `threads` is less than 1.
+    """
+    global _chosen, _pool
+    if threads is not None and threads < 1:
+        raise ValueError(f"the number of threads must be at least 1, received {threads}")
+    with _lock:
+        _chosen = threads
+        old, _pool = _pool, None
+        if old is not None:
+            old.close()
+
+
+def current() -> Pool:
+    """The pool of this process, made with `get_num_threads()` threads where there is none."""
+    return _pool or _make()
+
+
+def _make() -> Pool:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = Pool(get_num_threads())
+        return _pool
+
+
+@cache
+def _available() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else (os.cpu_count() or 1)
+    return max(1, int(min(cores, _quota())))
+
+
+def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """Cores that the control group allows; infinity where it sets no limit."""
+    try:
+        limit, period = (root / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            limit = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return float("inf")
+    return float("inf") if limit in ("max", "-1") else int(limit) / int(period)
+
+
+def _close() -> None:
+    if _pool is not None:
+        _pool.close()
+
+
+def _forget() -> None:
+    # The parent's workers do not exist in a forked child.
+    global _pool, _lock
+    _pool, _lock = None, threading.Lock()
+
+
+atexit.register(_close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

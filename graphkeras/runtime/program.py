@@ -1,0 +1,97 @@
+"""What code generation hands to the runtime: kernels, a launch table, and where buffers live.
+
+    launches     kernel source + arguments, in execution order
+    arguments    every kernel is `void kernel(int64 tid, int64 nthreads, int64* argv)`;
+                 argv holds one int64 per `Argument`: a byte address or a run-time size
+    layout       byte offset of every arena buffer for given run-time sizes
+
+The runtime knows nothing of ops, and code generation nothing of threads or addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from graphkeras.ir.dims import Dim
+from graphkeras.ir.graph import Graph, Node
+from graphkeras.ir.op import Array
+
+
+class Place(Enum):
+    """Where a buffer lives."""
+
+    INPUT = "input"
+    """Memory of graph input `index`; written too where an output aliases the input."""
+    OUTPUT = "output"
+    """Memory of graph output `index`, made by the runtime for each call."""
+    ARENA = "arena"
+    """Buffer `index` of the memory plan."""
+    CONSTANT = "constant"
+    """Array `index` of `Program.constants`."""
+    SCRATCH = "scratch"
+    """`Program.scratch_bytes` bytes a thread; thread `tid` uses address + tid * scratch_bytes."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """An address argument."""
+
+    place: Place
+    index: int = 0
+
+
+Argument = Buffer | Dim
+"""One int64 of a kernel's argv: the address of a buffer, or the value of a size."""
+
+
+@dataclass(frozen=True)
+class KernelSource:
+    """A generated module. `text` defines `kernel(tid, nthreads, argv)`."""
+
+    name: str
+    """Readable name, for file names, profiles and pictures. Not part of the identity."""
+    text: str
+    """Complete Python source; equal texts are one compiled kernel."""
+    comment: str = ""
+    """What it computes for whom, for the head of the file. Not part of the identity."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One row of the launch table."""
+
+    kernel: KernelSource
+    arguments: tuple[Argument, ...]
+    barrier: bool
+    """Whether all threads must arrive before the next launch starts."""
+    node: Node
+    """The scheduled node this launch computes, for profiles and errors."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The memory plan for one set of run-time sizes."""
+
+    offsets: tuple[int, ...]
+    """Byte offset of every arena buffer; each a multiple of 64."""
+    peak_bytes: int
+    """Bytes of the arena."""
+    unplanned_bytes: int
+    """Sum of all buffers, as if none shared memory."""
+    lower_bound_bytes: int
+    """Largest sum of buffers that are live at once."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled graph, before its kernels are made native."""
+
+    graph: Graph
+    """The final graph: every node one or more launches."""
+    launches: tuple[Launch, ...]
+    constants: tuple[Array, ...]
+    layout: Callable[[Mapping[str, int]], Layout]
+    scratch_bytes: int
+    """Scratch memory of one thread; a multiple of 64, 0 where no kernel needs any."""

@@ -1,0 +1,1 @@
+"""Training, evaluating and predicting: what `Model` gets from `Trainer`."""

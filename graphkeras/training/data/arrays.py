@@ -1,0 +1,165 @@
+"""Batches of arrays in memory.
+
+Without shuffling a batch is a view of the arrays. With it, rows are gathered into buffers that
+every batch uses again, so an epoch allocates nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from graphkeras import tree
+from graphkeras.errors import DataError
+from graphkeras.ir.op import Array
+from graphkeras.training.data.adapter import DataAdapter
+from graphkeras.training.data.batch import (
+    Batch,
+    check_lengths,
+    class_weights,
+    to_arrays,
+    weights_for,
+)
+
+DEFAULT_BATCH_SIZE = 32
+
+
+class ArrayAdapter(DataAdapter):
+    """Cuts arrays into batches.
+
+    Args:
+        data: Structures of arrays, pandas objects or lists of numbers.
+        batch_size: Samples a batch; by default 32, or what `steps` batches need.
+        steps: Batches an epoch, used only where there is no `batch_size`.
+        shuffle: Whether samples are drawn in a new order every epoch, by NumPy's global
+            generator; `"batch"` shuffles inside each batch only.
+        class_weight: Weight of each class.
+
+    Raises:
+        DataError: The arrays differ in length, are empty, or both kinds of weights were given.
+    """
+
+    def __init__(
+        self,
+        data: Batch,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        shuffle: bool | str = False,
+        class_weight: Mapping[int, float] | None = None,
+    ) -> None:
+        x, y = to_arrays(data.x, "x"), to_arrays(data.y, "y")
+        weight = weights_for(y, to_arrays(data.sample_weight, "sample_weight"))
+        samples = check_lengths(Batch(x, y, weight))
+        if class_weight is not None:
+            if weight is not None:
+                raise DataError("pass class_weight or sample_weight, not both")
+            weight = class_weights(y, class_weight)
+        self._structure = Batch(x, y, weight)
+        self._arrays: list[Array | None] = tree.flatten(self._structure)
+        self._flat = not any(map(tree.is_nested, self._structure))
+        self._samples = samples
+        self.batch_size = _batch_size(batch_size, steps, samples)
+        self._shuffle = shuffle
+        self._buffers: list[Array | None] = []
+
+    @property
+    def num_batches(self) -> int:
+        """Batches an epoch; the last may be smaller."""
+        return math.ceil(self._samples / self.batch_size)
+
+    @property
+    def num_samples(self) -> int:
+        """Samples an epoch."""
+        return self._samples
+
+    def first(self) -> Batch:
+        """The first batch in the order of the arrays."""
+        return self._slice(0, min(self.batch_size, self._samples))
+
+    def everything(self) -> Batch:
+        """All samples."""
+        return self._structure
+
+    def batches(self) -> Iterator[Batch]:
+        """One epoch."""
+        order: Array | None = None
+        if self._shuffle and self._shuffle != "batch":
+            order = np.random.permutation(self._samples)
+        for start in range(0, self._samples, self.batch_size):
+            stop = min(start + self.batch_size, self._samples)
+            if order is not None:
+                yield self._gather(order[start:stop])
+            elif self._shuffle:
+                yield self._gather(np.random.permutation(stop - start) + start)
+            else:
+                yield self._slice(start, stop)
+
+    def _slice(self, start: int, stop: int) -> Batch:
+        parts = [None if array is None else array[start:stop] for array in self._arrays]
+        return self._pack(parts)
+
+    def _gather(self, rows: Array) -> Batch:
+        if not self._buffers:
+            self._buffers = [
+                None if a is None else np.empty((self.batch_size, *a.shape[1:]), a.dtype)
+                for a in self._arrays
+            ]
+        parts: list[Array | None] = []
+        for array, buffer in zip(self._arrays, self._buffers, strict=True):
+            if array is None or buffer is None:
+                parts.append(None)
+                continue
+            part = buffer[: len(rows)]
+            # "clip" writes straight into the buffer; the default mode goes through a copy.
+            np.take(array, rows, axis=0, out=part, mode="clip")
+            parts.append(part)
+        return self._pack(parts)
+
+    def _pack(self, parts: list[Array | None]) -> Batch:
+        if self._flat:
+            return Batch(*parts)
+        packed: Batch = tree.pack(self._structure, parts)
+        return packed
+
+
+def _batch_size(batch_size: int | None, steps: int | None, samples: int) -> int:
+    if not batch_size:
+        return math.ceil(samples / steps) if steps else DEFAULT_BATCH_SIZE
+    if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
+        raise DataError(f"batch_size must be a whole number, 1 or more, received {batch_size!r}")
+    return int(batch_size)
+
+
+def split_validation(data: Batch, fraction: float) -> tuple[Batch, Batch]:
+    """Takes the last samples for validation, before any shuffling.
+
+    Args:
+        data: All samples, as arrays.
+        fraction: Part of the samples that becomes validation data, between 0 and 1.
+
+    Raises:
+        DataError: The fraction leaves one of the two parts empty.
+    """
+    arrays = Batch(*(to_arrays(part, role) for role, part in data._asdict().items()))
+    samples = check_lengths(arrays)
+    if not 0 < fraction < 1:
+        raise DataError(f"validation_split must be between 0 and 1, received {fraction}")
+    cut = math.floor(samples * (1.0 - fraction))
+    if cut in (0, samples):
+        raise DataError(
+            f"validation_split={fraction} of {samples} samples leaves "
+            f"{'no training' if cut == 0 else 'no validation'} data. Pass more data or another "
+            "fraction"
+        )
+
+    def part(start: int, stop: int) -> Batch:
+        def cut_leaf(leaf: Any) -> Any:
+            return None if leaf is None else leaf[start:stop]
+
+        taken: Batch = tree.map_structure(cut_leaf, arrays)
+        return taken
+
+    return part(0, cut), part(cut, samples)

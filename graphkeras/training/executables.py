@@ -1,0 +1,51 @@
+"""From a traced step to something that runs: compiled, or node by node for `run_eagerly`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from graphkeras.ir.graph import Graph
+from graphkeras.ir.op import Array
+
+Executable = Callable[[Sequence[Array]], tuple[Array, ...]]
+"""Takes the arrays of all graph inputs. Outputs that alias an input are written into its array;
+the others are returned."""
+
+
+def executable_for(graph: Graph, eagerly: bool) -> Executable:
+    """Makes a graph runnable.
+
+    Args:
+        graph: The graph of a step.
+        eagerly: Whether each node runs by itself with its NumPy reference: slow, but a debugger
+            can stop at every node.
+    """
+    if eagerly:
+        return ReferenceExecutable(graph)
+    from graphkeras.compiler import compile_graph
+
+    compiled: Executable = compile_graph(graph)
+    return compiled
+
+
+class ReferenceExecutable:
+    """Runs a graph with the NumPy evaluator; writes aliased outputs in place like a compiled one.
+
+    Args:
+        graph: The graph.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def __call__(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
+        """One run."""
+        from graphkeras.ir.evaluate import evaluate
+
+        results = evaluate(self._graph, arrays)
+        aliases = self._graph.aliases
+        for output, position in aliases.items():
+            np.copyto(arrays[position], results[output])
+        return tuple(array for i, array in enumerate(results) if i not in aliases)

@@ -1,0 +1,178 @@
+"""Compiled steps of a model, made on demand and kept.
+
+A step is made once for each kind of data (structure, dtypes, sizes other than the batch's) and
+then serves every batch size. Variables are inputs of its executable: their buffers never move,
+so a call passes the same arrays and the new values appear in place.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphkeras import config, tree
+from graphkeras.ir.op import Array
+from graphkeras.ir.types import TensorType
+from graphkeras.trace import Traced
+from graphkeras.training import step as tracing
+from graphkeras.training.data import Batch
+from graphkeras.training.executables import Executable, executable_for
+from graphkeras.training.inputs import batch_types, fit, order_inputs
+from graphkeras.training.nonfinite import non_finite_error
+from graphkeras.training.targets import TargetCheck, target_checks
+
+Layout = tuple[tuple[tuple[int, ...], np.dtype[Any]] | None, ...]
+"""Sizes (without the batch's) and dtype of each array of a batch."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One compiled step."""
+
+    traced: Traced
+    executable: Executable
+    types: list[TensorType]
+    """Types of the inputs that are data."""
+    state: list[Array]
+    """Buffers of the variables, in input order."""
+    checks: list[TargetCheck]
+    """What must hold for the numbers in `y`."""
+    structure: Any = None
+    """Structure of the outputs of a predict step, with their positions for leaves."""
+
+    def run(self, data: list[Array]) -> tuple[Array, ...]:
+        """Runs the step on the arrays of a batch; returns the outputs that are no variables."""
+        fitted = [
+            array if _fits(array, type) else fit(array, type)
+            for array, type in zip(data, self.types, strict=True)
+        ]
+        return self.executable([*fitted, *self.state])
+
+
+def _fits(array: Array, type: TensorType) -> bool:
+    return array.dtype == type.dtype and array.ndim == len(type.shape) and array.flags.c_contiguous
+
+
+class StepCache:
+    """The steps of one compiled model."""
+
+    def __init__(self) -> None:
+        self._steps: dict[Any, Step] = {}
+
+    def clear(self) -> None:
+        """Forgets all steps: the next call traces again."""
+        self._steps.clear()
+
+    def get(self, model: Any, mode: str, batch: Batch) -> Step:
+        """The step for batches like this one.
+
+        Args:
+            model: The model; it is built if it is not.
+            mode: `"train"`, `"test"` or `"predict"`.
+            batch: A batch, with `x` in the order the model takes.
+
+        Raises:
+            ShapeError: The data do not fit the model or the loss.
+            StructureError: The targets do not match the outputs.
+        """
+        types = _types(model, batch)
+        keep_finite = config.setting("nan_loss") == "raise"
+        # A schedule set on the optimizer is part of the graph; a number is a variable's value.
+        rate = getattr(model.optimizer, "_learning_rate", None) if mode == "train" else None
+        key = (mode, repr(types), keep_finite, config.floatx(), rate)
+        if key not in self._steps:
+            self._steps[key] = _make(model, mode, types, keep_finite)
+        return self._steps[key]
+
+
+def all_built(model: Any) -> bool:
+    """Whether the variables of the model and of all its layers exist."""
+    return all(layer.built for layer in model._flatten_layers())
+
+
+def _types(model: Any, batch: Batch) -> Batch:
+    types = batch_types(model, batch)
+    if not all_built(model):
+        tracing.build(model, types.x)
+        # A Sequential model has symbolic inputs only from here on.
+        types = batch_types(model, batch)
+    return types
+
+
+def _make(model: Any, mode: str, types: Batch, keep_finite: bool) -> Step:
+    structure = None
+    checks: list[TargetCheck] = []
+    if mode == "predict":
+        types = Batch(types.x)
+        traced, structure = tracing.trace_predict_step(model, types.x)
+    else:
+        checks = target_checks(model, types)
+        if mode == "train":
+            model.training_state.prepare_optimizer(model)
+            traced = tracing.trace_train_step(model, *types, keep_finite=keep_finite)
+        else:
+            traced = tracing.trace_test_step(model, *types)
+    return Step(
+        traced,
+        executable_for(traced.graph, model.training_state.run_eagerly),
+        tracing.declared_types(*types),
+        [variable.buffer for variable in traced.variables],
+        checks,
+        structure,
+    )
+
+
+class Runner:
+    """Runs the step of one mode over many batches, with little to do for each.
+
+    Args:
+        model: The model.
+        mode: `"train"`, `"test"` or `"predict"`.
+        checked: Whether the numbers in `y` were checked before, so that batches need not be.
+        stops_at_nan: Whether a loss that is not finite raises.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        mode: str,
+        checked: bool = False,
+        stops_at_nan: bool = False,
+    ) -> None:
+        self._model = model
+        self._mode = mode
+        self._checked = checked
+        self._stops_at_nan = stops_at_nan
+        self._layout: Layout | None = None
+        self.step: Step | None = None
+
+    def __call__(self, batch: Batch) -> tuple[Array, ...]:
+        """Runs one batch; returns the step's outputs.
+
+        Raises:
+            NonFiniteLossError: The loss of a training step is NaN or infinite.
+        """
+        batch = batch._replace(x=order_inputs(self._model, batch.x))
+        if self._mode == "predict":
+            batch = Batch(batch.x)
+        arrays = tree.flatten(batch)
+        layout = tuple(None if a is None else (a.shape[1:], a.dtype) for a in arrays)
+        if self.step is None or layout != self._layout:
+            self.step = self._model.training_state.steps.get(self._model, self._mode, batch)
+            self._layout = layout
+        data = [array for array in arrays if array is not None]
+        if not self._checked:
+            for check in self.step.checks:
+                check.run(batch.y)
+        outputs = self.step.run(data)
+        if self._stops_at_nan and not math.isfinite(outputs[0]):
+            raise non_finite_error(self.step, data, float(outputs[0]))
+        return outputs
+
+    def logs(self, outputs: tuple[Array, ...]) -> dict[str, Array]:
+        """The metrics among the outputs of a training or test step, by name."""
+        names = self.step.traced.output_names if self.step is not None else ()
+        return dict(zip(names[1:], outputs[1:], strict=True))

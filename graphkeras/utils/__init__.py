@@ -1,0 +1,28 @@
+"""Utilities with the names of `keras.utils`."""
+
+from graphkeras.config import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
+from graphkeras.utils.numerical import normalize, to_categorical
+from graphkeras.utils.progbar import Progbar
+from graphkeras.utils.py_dataset import PyDataset
+from graphkeras.utils.rng import set_random_seed
+from graphkeras.utils.sequences import pad_sequences
+
+Sequence = PyDataset
+"""The older name of `PyDataset`."""
+
+__all__ = [
+    "Progbar",
+    "PyDataset",
+    "Sequence",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
+    "is_interactive_logging_enabled",
+    "normalize",
+    "pad_sequences",
+    "set_random_seed",
+    "to_categorical",
+]

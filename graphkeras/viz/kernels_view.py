@@ -1,0 +1,86 @@
+"""The middle view: every node of the graph is a box, grouped by layer and phase."""
+
+from __future__ import annotations
+
+from graphkeras.ir.graph import Node, Value
+from graphkeras.viz.facts import (
+    Facts,
+    is_tensor_constant,
+    kernel_title,
+    literal,
+    node_details,
+    phases,
+)
+from graphkeras.viz.parts import add_outputs, add_value_box, input_label
+from graphkeras.viz.view import Box, Line, View, ViewBuilder
+
+
+def kernels_view(facts: Facts) -> View:
+    """A box a node of the graph; after fusion that is a box a kernel.
+
+    Variables are lines in the boxes that read and write them.
+    """
+    graph = facts.graph
+    view = ViewBuilder()
+    made_by: dict[Value, str] = {}
+    used = {value for node in graph.nodes for value in node.inputs} | set(graph.outputs)
+    for value in graph.inputs:
+        if value in used and value not in facts.states:
+            made_by[value] = add_value_box(view, value, facts)
+    groups: dict[tuple[str, str], str] = {}
+    for node in graph.nodes:
+        if node.body is None and literal(node.results[0]) is not None:
+            continue
+        layer, phase = facts.layers[node], node.loc.phase
+        key = (layer, phase)
+        if layer and key not in groups:
+            groups[key] = view.group(f"{layer}\n{phase}", phase)
+        box = _box(facts, node, view.next_box(), groups.get(key, ""))
+        view.boxes.append(box)
+        for value in node.inputs:
+            if value in made_by:
+                producer = value.producer
+                several = producer is not None and len(producer.results) > 1
+                view.edge(made_by[value], box.id, str(value.type) if several else "",
+                          saved=is_saved(value, node))
+        made_by.update(dict.fromkeys(node.results, box.id))
+    add_outputs(view, facts, made_by)
+    return view.build(graph.name, "kernels")
+
+
+def is_saved(value: Value, reader: Node) -> bool:
+    """Whether a value of the forward pass is read by the backward pass or the update."""
+    early = value.producer is None or value.producer.loc.phase == "forward"
+    return early and reader.loc.phase in ("backward", "update")
+
+
+def _box(facts: Facts, node: Node, id: str, group: str) -> Box:
+    constant = is_tensor_constant(node)
+    return Box(
+        id,
+        "constant" if constant else "node",
+        kernel_title(node),
+        "" if constant else node.loc.phase,
+        tuple(kernel_lines(facts, node)),
+        group,
+        details=node_details(node, facts.layers[node]),
+    )
+
+
+def kernel_lines(facts: Facts, node: Node) -> list[Line]:
+    """Pattern, results, and the variables that a node reads and writes."""
+    several = phases(node)
+    lines = []
+    if node.body is not None:
+        kind = f"{node.attrs['pattern']} kernel, {len(node.body.nodes)} ops"
+        lines.append(Line(kind, phases=several if len(several) > 1 else ()))
+    written = facts.written_names(node)
+    for value in facts.read_states(node):
+        if value.name not in written:
+            lines.append(Line(input_label(value), str(value.type), role="parameter"))
+    for value in node.results:
+        names = facts.writes.get(value, ())
+        lines += [Line(name, str(value.type), role="write") for name in names]
+        if not names:
+            lines.append(Line("", str(value.type)))
+    return lines
