@@ -131,15 +131,15 @@ _registry = Registry(
     "constraint",
     "keras.constraints",
     {
-    "max_norm": MaxNorm,
-    "non_neg": NonNeg,
-    "unit_norm": UnitNorm,
-    "min_max_norm": MinMaxNorm,
-    "MaxNorm": MaxNorm,
-    "NonNeg": NonNeg,
-    "UnitNorm": UnitNorm,
-    "MinMaxNorm": MinMaxNorm,
-},
+        "max_norm": MaxNorm,
+        "non_neg": NonNeg,
+        "unit_norm": UnitNorm,
+        "min_max_norm": MinMaxNorm,
+        "MaxNorm": MaxNorm,
+        "NonNeg": NonNeg,
+        "UnitNorm": UnitNorm,
+        "MinMaxNorm": MinMaxNorm,
+    },
 )
 
 

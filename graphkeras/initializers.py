@@ -16,8 +16,8 @@ import numpy as np
 from graphkeras.ir.op import Array
 from graphkeras.names import to_snake_case
 from graphkeras.random import SeedGenerator, make_default_seed
-from graphkeras.trace.dtypes import standardize_dtype
 from graphkeras.registry import Registry
+from graphkeras.trace.dtypes import standardize_dtype
 
 Shape = Sequence[int]
 
@@ -104,7 +104,7 @@ class Identity(Initializer):
                 "Identity matrix initializer can only be used for 2D matrices. "
                 f"Received: shape={tuple(shape)} of rank {len(shape)}."
             )
-        return np.asarray(self.gain * np.eye(*shape), standardize_dtype(dtype))
+        return np.asarray(self.gain * np.eye(shape[0], shape[1]), standardize_dtype(dtype))
 
     def get_config(self) -> dict[str, Any]:
         """The gain."""
@@ -268,9 +268,7 @@ class VarianceScaling(RandomInitializer):
         modes = ("fan_in", "fan_out", "fan_avg")
         distributions = ("uniform", "truncated_normal", "untruncated_normal")
         if scale <= 0.0:
-            raise ValueError(
-                f"Argument `scale` must be positive float. Received: scale={scale}"
-            )
+            raise ValueError(f"Argument `scale` must be positive float. Received: scale={scale}")
         if mode not in modes:
             raise ValueError(
                 f"Invalid `mode` argument: {mode}. Please use one of {', '.join(modes)}"
@@ -420,15 +418,15 @@ _registry = Registry(
     "initializer",
     "keras.initializers",
     {
-    **{to_snake_case(c.__name__): c for c in _CLASSES},
-    **{c.__name__: c for c in _CLASSES},
-    "IdentityInitializer": Identity,
-    "OrthogonalInitializer": Orthogonal,
-    "normal": RandomNormal,
-    "uniform": RandomUniform,
-    "one": Ones,
-    "zero": Zeros,
-},
+        **{to_snake_case(c.__name__): c for c in _CLASSES},
+        **{c.__name__: c for c in _CLASSES},
+        "IdentityInitializer": Identity,
+        "OrthogonalInitializer": Orthogonal,
+        "normal": RandomNormal,
+        "uniform": RandomUniform,
+        "one": Ones,
+        "zero": Zeros,
+    },
 )
 
 

@@ -29,12 +29,18 @@ def to_snake_case(name: str) -> str:
     return _LOWER_UPPER.sub(r"\1_\2", name).lower()
 
 
+def uid(prefix: str) -> int:
+    """A number that grows by one with each call for the same prefix, from 1."""
+    count = _names.counts.get(prefix, 0) + 1
+    _names.counts[prefix] = count
+    return count
+
+
 def auto_name(prefix: str) -> str:
     """The next free name of a kind: `dense`, `dense_1`, `dense_2`, ..."""
     prefix = to_snake_case(prefix)
-    count = _names.counts.get(prefix, 0)
-    _names.counts[prefix] = count + 1
-    return prefix if count == 0 else f"{prefix}_{count}"
+    count = uid(prefix)
+    return prefix if count == 1 else f"{prefix}_{count - 1}"
 
 
 def reset() -> None:

@@ -279,9 +279,7 @@ def dropout(
     x = as_tensor(inputs)
     shape = x.dims
     if noise_shape is not None:
-        shape = tuple(
-            d if n is None else n for n, d in zip(noise_shape, x.dims, strict=True)
-        )
+        shape = tuple(d if n is None else n for n, d in zip(noise_shape, x.dims, strict=True))
     keep = 1.0 - rate
     unit = _unit(shape, seed, x.dtype)
     kept = expand_to(emit("lt", unit, scalar_like(unit, keep)), x.dims)

@@ -1,6 +1,6 @@
-"""How a name, a config or a function becomes an object: the `get`, `serialize` and `deserialize`
-of losses, metrics, initializers, activations, ...
+"""How a name, a config or a function becomes an object.
 
+The `get`, `serialize` and `deserialize` of losses, metrics, initializers, activations and others.
 A config is Keras's: `{"module": ..., "class_name": "L2", "config": {"l2": 0.01}, ...}`.
 """
 

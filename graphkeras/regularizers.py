@@ -153,15 +153,15 @@ _registry = Registry(
     "regularizer",
     "keras.regularizers",
     {
-    "l1": L1,
-    "l2": L2,
-    "l1_l2": L1L2,
-    "orthogonal_regularizer": OrthogonalRegularizer,
-    "L1": L1,
-    "L2": L2,
-    "L1L2": L1L2,
-    "OrthogonalRegularizer": OrthogonalRegularizer,
-},
+        "l1": L1,
+        "l2": L2,
+        "l1_l2": L1L2,
+        "orthogonal_regularizer": OrthogonalRegularizer,
+        "L1": L1,
+        "L2": L2,
+        "L1L2": L1L2,
+        "OrthogonalRegularizer": OrthogonalRegularizer,
+    },
 )
 
 

@@ -44,8 +44,7 @@ def map_structure(function: Callable[..., Any], structure: Any, *others: Any) ->
                 raise ValueError(f"structures differ: {_sketch(structure)} and {_sketch(other)}")
         rest = zip(*others, strict=True) if others else (() for _ in structure)
         items = [
-            map_structure(function, item, *more)
-            for item, more in zip(structure, rest, strict=True)
+            map_structure(function, item, *more) for item, more in zip(structure, rest, strict=True)
         ]
         return _like(structure, items)
     if isinstance(structure, dict):

@@ -49,6 +49,8 @@ class Size:
         return total
 
     def __add__(self, other: Dim) -> Dim:
+        if not isinstance(other, (int, Size)):
+            return NotImplemented
         return _normal([*self.terms, *_terms(other)])
 
     def __radd__(self, other: int) -> Dim:
@@ -58,12 +60,16 @@ class Size:
         return self * -1
 
     def __sub__(self, other: Dim) -> Dim:
+        if not isinstance(other, (int, Size)):
+            return NotImplemented
         return self + other * -1
 
     def __rsub__(self, other: int) -> Dim:
         return (self * -1) + other
 
     def __mul__(self, other: Dim) -> Dim:
+        if not isinstance(other, (int, Size)):
+            return NotImplemented
         return _normal(
             (_multiply(m1, m2), c1 * c2) for m1, c1 in self.terms for m2, c2 in _terms(other)
         )
@@ -121,10 +127,10 @@ def parse_dim(text: str) -> Dim:
     for term in text.split("+"):
         product: Dim = 1
         for factor in term.strip().split("*"):
-            name, _, power = factor.strip().partition("^")
-            if name.lstrip("-").isdigit():
+            name, hat, power = factor.strip().partition("^")
+            if name.lstrip("-").isdigit() and not hat:
                 product = product * int(name)
-            elif name.isidentifier():
+            elif name.isidentifier() and (power.isdigit() or not hat):
                 for _ in range(int(power or 1)):
                     product = product * Size.symbol(name)
             else:
@@ -145,6 +151,8 @@ def divide(a: Dim, b: Dim) -> Dim:
         raise ValueError(f"cannot divide {a} by {b}")
     ((divisor, scale),) = _terms(b)
     quotient: list[tuple[Monomial, int]] = []
+    if a == 0:
+        return 0
     for monomial, coefficient in _terms(a):
         powers = dict(monomial)
         for name, power in divisor:

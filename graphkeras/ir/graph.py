@@ -19,6 +19,7 @@ from graphkeras.ir.types import TensorType
 
 if TYPE_CHECKING:
     import networkx as nx
+    from graphviz import Digraph
 
 Attributes = Mapping[str, Any]
 
@@ -123,6 +124,14 @@ class Graph:
         from graphkeras.ir.networkx_view import to_networkx
 
         return to_networkx(self)
+
+    def to_dot(
+        self, detail: str | None = None, direction: str = "TB", title: str | None = None
+    ) -> Digraph:
+        """The graph as a `graphviz.Digraph`; see `graphkeras.viz.to_dot`."""
+        from graphkeras.viz import to_dot
+
+        return to_dot(self, detail, direction, title)
 
     def __str__(self) -> str:
         from graphkeras.ir.text import print_graph

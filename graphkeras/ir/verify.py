@@ -15,7 +15,7 @@ import numpy as np
 
 from graphkeras.ir.dims import Size
 from graphkeras.ir.graph import Graph, Node, Value
-from graphkeras.ir.op import Kind, OpTypeError, get_op
+from graphkeras.ir.op import Kind, Op, OpTypeError, get_op
 from graphkeras.ir.text import graph_lines
 from graphkeras.ir.types import TensorType
 
@@ -84,35 +84,36 @@ def _check_node(node: Node, symbols: frozenset[str]) -> None:
         _check_symbols(kind.shape, symbols, node)
     for attribute in node.attrs.values():
         _check_symbols(_flat(attribute), symbols, node)
-    types = _infer(node) if node.body is None else _check_body(node, node.body, symbols)
+    op = _check_attrs(node)
+    if (op.kind is Kind.FUSED) != (node.body is not None):
+        problem = "lacks its" if op.kind is Kind.FUSED else "must not have a"
+        raise VerifyError(f"{node.op!r} {problem} body", node)
+    types = _infer(op, node) if node.body is None else _check_body(node, node.body, symbols)
     if types != node.types:
         raise VerifyError(
             f"{node.op!r} gives {_list(types)}, but the graph says {_list(node.types)}", node
         )
 
 
-def _infer(node: Node) -> tuple[TensorType, ...]:
+def _check_attrs(node: Node) -> Op:
     try:
         op = get_op(node.op)
-        if op.kind is Kind.FUSED:
-            raise OpTypeError(f"{node.op!r} lacks its body")
-        filled = op.check_attrs(node.attrs)
-        missing = [name for name in filled if name not in node.attrs]
-        if missing:
-            raise OpTypeError(f"{node.op!r} lacks the attribute {missing[0]!r}")
+        missing = [name for name in op.check_attrs(node.attrs) if name not in node.attrs]
+    except OpTypeError as error:
+        raise VerifyError(str(error), node) from None
+    if missing:
+        raise VerifyError(f"{node.op!r} lacks the attribute {missing[0]!r}", node)
+    return op
+
+
+def _infer(op: Op, node: Node) -> tuple[TensorType, ...]:
+    try:
         return tuple(op.infer([v.type for v in node.inputs], node.attrs))
     except (OpTypeError, ValueError) as error:
         raise VerifyError(str(error), node) from None
 
 
 def _check_body(node: Node, body: Graph, symbols: frozenset[str]) -> tuple[TensorType, ...]:
-    try:
-        op = get_op(node.op)
-        op.check_attrs(node.attrs)
-    except OpTypeError as error:
-        raise VerifyError(str(error), node) from None
-    if op.kind is not Kind.FUSED:
-        raise VerifyError(f"{node.op!r} must not have a body", node)
     expected = [v.type for v in body.inputs]
     received = [v.type for v in node.inputs]
     if expected != received:

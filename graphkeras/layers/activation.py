@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,13 +95,18 @@ class LeakyReLU(SameShapeLayer):
 
     Args:
         negative_slope: Slope of the negative side. Default 0.3.
-        **kwargs: The arguments of every layer.
+        **kwargs: The arguments of every layer; `alpha` is the deprecated name of the slope.
 
     Raises:
         ValueError: `negative_slope` is negative.
     """
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+        if "alpha" in kwargs:
+            negative_slope = kwargs.pop("alpha")
+            warnings.warn(
+                "LeakyReLU: `alpha` is deprecated. Use `negative_slope` instead.", stacklevel=2
+            )
         super().__init__(**kwargs)
         self.negative_slope = _not_negative(negative_slope, "negative_slope", "LeakyReLU")
 
@@ -157,7 +163,7 @@ class PReLU(Layer):
         }
         shape = [own.get(axis, 1) for axis in range(1, len(input_shape))]
         self.alpha = make_weight(self, "alpha", shape)
-        self.input_spec = InputSpec(ndim=len(input_shape), axes=own)
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={**own})
         self.built = True
 
     def call(self, inputs: TensorLike) -> TensorLike:

@@ -52,15 +52,8 @@ class CallSignature:
     def of(function: Callable[..., Any]) -> CallSignature:
         """The signature of a bound `call`."""
         signature = inspect.signature(function)
-        kinds = {p.kind for p in signature.parameters.values()}
-        open_ended = inspect.Parameter.VAR_KEYWORD in kinds
         names = tuple(signature.parameters)
-        return CallSignature(
-            signature,
-            names,
-            "training" in names or open_ended,
-            "mask" in names,
-        )
+        return CallSignature(signature, names, "training" in names, "mask" in names)
 
     @property
     def first(self) -> str:
@@ -100,7 +93,7 @@ def converted(value: Any, dtype: str | None) -> Any:
 
 
 def resolve_training(
-    owner: Any, signature: CallSignature, bound: inspect.BoundArguments, given: Any
+    signature: CallSignature, bound: inspect.BoundArguments, given: Any
 ) -> bool | None:
     """Training mode of a call: the argument, else the outer call's, else the default."""
     training = given if given is not None else _context.training
@@ -109,10 +102,7 @@ def resolve_training(
         if parameter is not None and parameter.default is not inspect.Parameter.empty:
             training = parameter.default
     if signature.takes_training and training is not None:
-        if "training" in signature.names:
-            bound.arguments["training"] = training
-        else:
-            bound.kwargs.setdefault("training", training)
+        bound.arguments["training"] = training
     return training
 
 

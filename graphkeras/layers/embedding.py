@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
-from graphkeras import ops
+from graphkeras import ops, regularizers
 from graphkeras.layers.arguments import Shape, TensorLike, refuse, whole_number
 from graphkeras.layers.layer import Layer
 from graphkeras.layers.weight_options import (
@@ -29,7 +30,7 @@ class Embedding(Layer):
         lora_rank: Not supported, must be `None`.
         lora_alpha: Not supported, must be `None`.
         quantization_config: Not supported, must be `None`.
-        **kwargs: The arguments of every layer.
+        **kwargs: The arguments of every layer; a deprecated `input_length` is ignored.
 
     Weights: `embeddings (input_dim, output_dim)`.
     Input: integers (other dtypes are cast to int32) of any shape.
@@ -65,7 +66,12 @@ class Embedding(Layer):
             lora_alpha=lora_alpha,
             quantization_config=quantization_config,
         )
-        super().__init__(autocast=False, **kwargs)
+        if kwargs.pop("input_length", None) is not None:
+            warnings.warn(
+                f"{layer}: `input_length` is deprecated and has no effect. Just remove it.",
+                stacklevel=2,
+            )
+        super().__init__(**{"autocast": False, **kwargs})
         self.input_dim = input_dim
         self.output_dim = output_dim
         self.mask_zero = mask_zero
@@ -109,6 +115,7 @@ class Embedding(Layer):
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
             **weight_options_config(self, "embeddings"),
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
             "mask_zero": self.mask_zero,
             "quantization_config": None,
         }

@@ -81,8 +81,9 @@ def check_inputs(specs: Any, inputs: Any, layer_name: str) -> None:
                 f"Inputs to a layer should be tensors. Got {x!r} (of type {type(x).__name__}) as "
                 f"input for layer {layer_name!r}."
             )
-        _check_one(x, spec, f'Input {position} of layer "{layer_name}" is incompatible with '
-                   "the layer: ")
+        _check_one(
+            x, spec, f'Input {position} of layer "{layer_name}" is incompatible with the layer: '
+        )
 
 
 def _check_one(x: Any, spec: InputSpec, start: str) -> None:

@@ -52,6 +52,8 @@ class Dropout(SameShapeLayer):
         """The inputs, in training with a random part set to zero."""
         if not training or self.seed_generator is None:
             return inputs
+        if self.rate == 1:
+            return ops.zeros_like(inputs)
         return random.dropout(
             inputs,
             self.rate,
@@ -60,17 +62,14 @@ class Dropout(SameShapeLayer):
         )
 
     def noise_shape_of(self, inputs: TensorLike) -> tuple[Any, ...] | None:
-        """The shape of the mask for these inputs; `None` means the shape of the inputs."""
-        if self.noise_shape is None:
-            return None
-        if len(self.noise_shape) != len(inputs.shape):
+        """The shape of the random mask; `None` stands for sizes, or the shape, of the inputs."""
+        if self.noise_shape is not None and len(self.noise_shape) != len(inputs.shape):
             raise ValueError(
                 f"Layer '{self.name}': `noise_shape` must have as many entries as the inputs "
                 f"have dimensions. Received: noise_shape={self.noise_shape}, "
                 f"inputs.shape={tuple(inputs.shape)}."
             )
-        sizes = zip(self.noise_shape, ops.shape(inputs), strict=True)
-        return tuple(size if wanted is None else wanted for wanted, size in sizes)
+        return self.noise_shape
 
     def get_config(self) -> dict[str, Any]:
         """The constructor arguments."""

@@ -66,7 +66,9 @@ def _channels_last(x: Tensor, data_format: str | None) -> tuple[Tensor, Callable
 
 def _spatial(x: Tensor, what: str) -> tuple[int, ...]:
     return tuple(
-        static(d, f"size {i} of the image that {what} works on") for i, d in enumerate(x.dims) if 0 < i < len(x.dims) - 1
+        static(d, f"size {i} of the image that {what} works on")
+        for i, d in enumerate(x.dims)
+        if 0 < i < len(x.dims) - 1
     )
 
 
@@ -176,9 +178,7 @@ def separable_conv(
     return conv(deep, pointwise_kernel, 1, "valid", data_format)
 
 
-def _windows(
-    x: Tensor, what: str, pool_size: Any, strides: Any, padding: str
-) -> dict[str, Any]:
+def _windows(x: Tensor, what: str, pool_size: Any, strides: Any, padding: str) -> dict[str, Any]:
     """Attributes of a window primitive over all axes."""
     rank = len(x.dims) - 2
     window = per_axis(pool_size, rank, "pool_size")

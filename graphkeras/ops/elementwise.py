@@ -89,13 +89,15 @@ def power(x1: TensorLike, x2: TensorLike) -> Tensor:
 @op
 def maximum(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The larger of two, element by element; NaN where either is NaN."""
-    return binary("max", x1, x2)
+    a, b = align(*promote(x1, x2))
+    return emit("or" if a.dtype == "bool" else "max", a, b)
 
 
 @op
 def minimum(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The smaller of two, element by element; NaN where either is NaN."""
-    return binary("min", x1, x2)
+    a, b = align(*promote(x1, x2))
+    return emit("and" if a.dtype == "bool" else "min", a, b)
 
 
 @op
@@ -110,13 +112,6 @@ def logaddexp(x1: TensorLike, x2: TensorLike) -> Tensor:
     a, b = align(*promote(x1, x2, floating=True))
     distance = emit("neg", emit("abs", emit("sub", a, b)))
     return emit("add", emit("max", a, b), emit("log1p", emit("exp", distance)))
-
-
-@op
-def squared_difference(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """`(x1 - x2) ** 2`."""
-    difference = binary("sub", x1, x2)
-    return emit("mul", difference, difference)
 
 
 @op

@@ -55,8 +55,10 @@ def get_item(x: TensorLike, key: Any) -> Tensor:
         steps.append(step)
     if flips:
         tensor = emit("reverse", tensor, axes=tuple(flips))
-    whole = all(a == 0 and b == d and s == 1 for a, b, s, d in zip(
-        starts, stops, steps, tensor.dims, strict=True))
+    whole = all(
+        a == 0 and b == d and s == 1
+        for a, b, s, d in zip(starts, stops, steps, tensor.dims, strict=True)
+    )
     if not whole:
         tensor = emit("slice", tensor, start=tuple(starts), stop=tuple(stops), step=tuple(steps))
     return _gather_all(reshape_to(tensor, tuple(shape)), gathers)
@@ -83,8 +85,10 @@ def _fill_ellipsis(items: list[Any], rank: int) -> list[Any]:
 
 def _bounds(item: builtins.slice, dim: Dim) -> tuple[Dim, Dim, int]:
     step = 1 if item.step is None else int(item.step)
-    if isinstance(dim, int) and not isinstance(item.start, Size) and not isinstance(
-        item.stop, Size
+    if (
+        isinstance(dim, int)
+        and not isinstance(item.start, Size)
+        and not isinstance(item.stop, Size)
     ):
         start, stop, step = item.indices(dim)
         return start, max(stop, start) if step > 0 else stop, step
@@ -196,8 +200,7 @@ def slice(inputs: TensorLike, start_indices: Sequence[Any], shape: Sequence[Any]
     tensor = as_tensor(inputs)
     starts = tuple(int(s) if isinstance(s, np.integer) else s for s in start_indices)
     stops = tuple(
-        d if size == -1 else a + size
-        for a, size, d in zip(starts, shape, tensor.dims, strict=True)
+        d if size == -1 else a + size for a, size, d in zip(starts, shape, tensor.dims, strict=True)
     )
     return emit("slice", tensor, start=starts, stop=stops, step=(1,) * len(starts))
 

@@ -169,7 +169,9 @@ def _labels(term: str, rank: int, text: str) -> list[str]:
         raise ValueError(f"einsum: the term {term!r} of {text!r} does not fit {rank} dimensions")
     labels = [*head, *(str(i) for i in reversed(range(rank - named))), *tail]
     if len(set(labels)) != len(labels):
-        raise ValueError(f"einsum: {term!r} repeats a letter in one operand, which is not supported")
+        raise ValueError(
+            f"einsum: {term!r} repeats a letter in one operand, which is not supported"
+        )
     return labels
 
 

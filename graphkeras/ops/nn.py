@@ -22,8 +22,7 @@ from graphkeras.trace import Tensor, as_tensor, cast_to, emit, op
 @op
 def relu(x: TensorLike) -> Tensor:
     """`max(x, 0)`."""
-    tensor = as_tensor(x)
-    return emit("max", tensor, scalar_like(tensor, 0))
+    return emit("relu", as_tensor(x))
 
 
 @op

@@ -57,17 +57,13 @@ def prod(
 
 
 @op
-def max(
-    x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: Any = None
-) -> Tensor:
+def max(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Tensor:
     """Largest element; NaN where there is one."""
     return _extreme("max", x, axis, keepdims, initial)
 
 
 @op
-def min(
-    x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: Any = None
-) -> Tensor:
+def min(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Tensor:
     """Smallest element; NaN where there is one."""
     return _extreme("min", x, axis, keepdims, initial)
 

@@ -176,7 +176,8 @@ def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
     axis = one_axis(axis, rank)
     for t in tensors[1:]:
         differs = len(t.dims) != rank or any(
-            a != b for i, (a, b) in enumerate(zip(t.dims, tensors[0].dims, strict=True))
+            a != b
+            for i, (a, b) in enumerate(zip(t.dims, tensors[0].dims, strict=True))
             if i != axis
         )
         if differs:
@@ -234,9 +235,7 @@ def split(x: TensorLike, indices_or_sections: Any, axis: int = 0) -> list[Tensor
 
 def _cut(x: Tensor, positions: Sequence[Dim], axis: int) -> list[Tensor]:
     edges: list[Dim] = [0, *positions, x.dims[axis]]
-    return [
-        cut(x, axis, low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [cut(x, axis, low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
 
 
 def cut(x: Tensor, axis: int, start: Dim, stop: Dim) -> Tensor:

@@ -217,8 +217,13 @@ class _Fusion:
     def _aligned(
         self, first: Kernel, second: Kernel, value: Value, offsets: set[Expr]
     ) -> tuple[Pattern, Shape, int] | None:
-        """Pattern, space and rows of the merged kernel, or None where the loops do not fit."""
-        if len(offsets) != 1 or not self._all_aligned(first, second):
+        """Pattern, space and rows of the merged kernel, or None where the loops do not fit.
+
+        `second` may have joined a contraction meanwhile; that one takes no further producers.
+        """
+        if second.pattern not in (Pattern.LOOP, Pattern.ROWS) or len(offsets) != 1:
+            return None
+        if not self._all_aligned(first, second):
             return None
         patterns = first.pattern, second.pattern
         if second.pattern is Pattern.LOOP and first.pattern is not Pattern.OPAQUE:

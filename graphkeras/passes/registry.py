@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from graphkeras.errors import did_you_mean, unknown_name
@@ -40,7 +41,7 @@ def parse_pass(text: str) -> Pass:
     name, options = parse_call(text)
     if name not in PASSES:
         raise unknown_name("pass", name, PASSES)
-    known = PASSES[name].__dataclass_fields__
+    known = [field.name for field in fields(PASSES[name])]
     for option in options:
         if option not in known:
             raise ValueError(

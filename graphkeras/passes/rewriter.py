@@ -46,6 +46,16 @@ class Rewriter(Builder):
         if old is not new:
             self._new[old] = new
 
+    def is_read_once(self, node: Node) -> bool:
+        """Whether the old node that a new node is or stands for has a single use.
+
+        For rules that pay off only if the node disappears; not a matter of correctness.
+        """
+        users, outputs = self.graph.users, self.graph.outputs
+        known = any(r in users or r in outputs for r in node.results)
+        old = node if known or not node.origins else node.origins[0]
+        return sum(len(users.get(r, ())) + (r in outputs) for r in old.results) == 1
+
     @contextmanager
     def standing_for(self, node: Node) -> Iterator[None]:
         """Nodes emitted inside stand for the old `node`: its location, and it as origin."""

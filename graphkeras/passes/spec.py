@@ -8,7 +8,7 @@ in records, dumps, reproducers and on the command line.
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from graphkeras.ir.graph import Graph
 from graphkeras.ir.text import attribute_text
@@ -17,7 +17,10 @@ from graphkeras.ir.text import attribute_text
 class Pass(Protocol):
     """A function from graph to graph with a name; it returns its argument if nothing changed."""
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """The name of the pass; a class variable of the dataclass."""
+        ...
 
     def __call__(self, graph: Graph) -> Graph:
         """The graph after the pass. The graph given is not changed."""

@@ -5,7 +5,8 @@
     block   scratch memory of every thread, then the arena
 
 Between two calls only what changed is written again: an input array that is the same object
-as last time keeps its address, equal shapes keep the sizes, the arena stays where it is.
+as last time keeps its address (NumPy moves no array that has a weak reference), equal shapes
+keep the sizes, the arena stays where it is.
 """
 
 from __future__ import annotations
@@ -175,8 +176,8 @@ class Context:
         shapes = tuple([changed.get(i, inputs[i]).shape for i in dynamic])
         binding = self._binding
         if shapes != self._shapes or binding is None:
-            for i in dynamic:
-                self._signature.check_shape(i, changed.get(i, inputs[i]))
+            # The same array may have been given another shape in place.
+            changed |= {i: check(i, inputs[i]) for i in dynamic if i not in changed}
             binding = self._bind(shapes)
             # Unknown until all of it is done: out of memory may interrupt.
             self._shapes = None

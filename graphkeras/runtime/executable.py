@@ -68,9 +68,6 @@ class Executable:
     def __call__(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """Runs the program.
 
-        An array given again is taken to have the buffer it had before: do not resize an array
-        in place between calls.
-
         Args:
             inputs: An array for each graph input, of its dtype and shape. Those that an output
                 aliases must be C-contiguous and writable, and are updated in place.

@@ -1,8 +1,8 @@
 """Compiled kernels, kept on disk and shared by processes.
 
-    generated text -> <key16>_<name>.py -> Numba, LLVM -> <key>.o.bin -> address
+    generated text -> <text16>_<name>.py -> Numba, LLVM -> <key>.o.bin -> address
 
-The key is a digest of everything the object code depends on: the text, the code generator's
+The source file is named by a digest of its text, the object code by the key: a digest of everything the object code depends on: the text, the code generator's
 own sources, versions, and the CPU. Files are written beside their place and moved there in
 one step, so processes and threads may compile the same kernel at once: the last one wins, all
 are equal. An entry carries a checksum; a damaged one is compiled again. Loading a cached
@@ -109,8 +109,7 @@ def llvm_ir(source: KernelSource) -> str:
 
 def source_path(source: KernelSource) -> Path:
     """Where the readable source of a kernel is kept."""
-    function = Function(source.name, source.text)
-    return _source_path(function, _key(function, native.cpu()))
+    return _source_path(Function(source.name, source.text))
 
 
 def folder() -> Path:
@@ -180,9 +179,9 @@ def _symbol(key: str) -> str:
     return f"graphkeras_{key[:32]}"
 
 
-def _source_path(function: Function, key: str) -> Path:
+def _source_path(function: Function) -> Path:
     readable = re.sub(r"\W+", "_", function.name)[:80]
-    return folder() / f"{key[:16]}_{readable}.py"
+    return folder() / f"{hashlib.sha256(function.text.encode()).hexdigest()[:16]}_{readable}.py"
 
 
 def _object_code(function: Function, key: str, target: native.Cpu) -> bytes:
@@ -240,11 +239,9 @@ def _write(path: Path, data: bytes) -> None:
 def _compile(function: Function, target: native.Cpu) -> Any:
     from graphkeras.runtime.numba_compiler import compile_module
 
-    key = _key(function, target)
-    path = _source_path(function, key)
+    path = _source_path(function)
     text = function.text.encode()
     if not path.exists() or path.read_bytes() != text:
         _write(path, text)
-    return compile_module(
-        path, function.entry, _symbol(key), function.arguments, function.result, target
-    )
+    symbol = _symbol(_key(function, target))
+    return compile_module(path, function.entry, symbol, function.arguments, function.result, target)

@@ -16,6 +16,7 @@ The generation is the upper half on a little-endian machine: the word workers sl
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numba
@@ -37,7 +38,8 @@ from graphkeras.runtime.intrinsics import (
     yield_cpu,
 )
 
-njit: Any = numba.njit
+# Numba's wrappers for callers in Python would double the time to compile.
+njit: Any = partial(numba.njit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 LINE = 64
 """Bytes of a cache line: words written by different threads lie on different lines."""

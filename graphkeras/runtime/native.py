@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +102,8 @@ def load_objects(objects: Sequence[tuple[str, bytes]]) -> list[int]:
     """
     global _engine
     with _lock:
+        if _engine is None:
+            _load_math_library()
         for symbol, code in objects:
             _check_symbols(symbol, code)
         if _engine is None:
@@ -111,6 +115,14 @@ def load_objects(objects: Sequence[tuple[str, bytes]]) -> list[int]:
             _engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         _engine.finalize_object()
         return [_engine.get_function_address(symbol) for symbol, _ in objects]
+
+
+def _load_math_library() -> None:
+    # glibc keeps `expf` and its like in a library of their own, which Python loads for itself
+    # only. Elsewhere (musl, macOS) they are in the C library, and this file does not exist.
+    if sys.platform.startswith("linux"):
+        with suppress(RuntimeError):
+            llvm.load_library_permanently("libm.so.6")
 
 
 def _check_symbols(symbol: str, code: bytes) -> None:

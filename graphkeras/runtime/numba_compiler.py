@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,6 +31,7 @@ from graphkeras.runtime.native import Cpu, KernelCompileError, target_machine
 # Numba is typed in parts only.
 types: Any = numba.types
 compiler: Any = numba_compiler
+numba_config: Any = numba.config
 
 
 _TYPES = {
@@ -48,8 +51,12 @@ class _SourceLoader(importlib.machinery.SourceFileLoader):
         """Bytecode is not kept: a generated module is imported once."""
 
 
+@lru_cache(maxsize=1)
 def import_source(path: Path) -> ModuleType:
-    """Imports the generated module in `path`, outside `sys.modules`."""
+    """Imports the generated module in `path`, outside `sys.modules`.
+
+    The last one is remembered: entries of one module share the functions they call.
+    """
     name = f"graphkeras_generated_{path.stem}"
     loader = _SourceLoader(name, str(path))
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
@@ -85,7 +92,7 @@ def compile_module(
     """
     try:
         module = import_source(path)
-        with global_compiler_lock:
+        with global_compiler_lock, _numba_unoptimised():
             lowered = _lower(module, entry, symbol, arguments, result)
             return _optimise(lowered, symbol, target)
     except KernelCompileError as error:
@@ -95,6 +102,17 @@ def compile_module(
             f"generated function {entry!r} does not compile: {type(error).__name__}\n"
             f"  generated source: {path}\n{error}"
         ) from error
+
+
+@contextmanager
+def _numba_unoptimised() -> Iterator[None]:
+    """Numba leaves LLVM's passes to `_optimise`: running them twice costs a third of a compile."""
+    saved = numba_config.OPT
+    numba_config.OPT = type(saved)(0)
+    try:
+        yield
+    finally:
+        numba_config.OPT = saved
 
 
 def _lower(
@@ -163,9 +181,11 @@ def _optimise(module: Any, symbol: str, target: Cpu) -> Any:
             variable.linkage = "internal"
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = True
-    options.slp_vectorization = True
+    options.slp_vectorization = False
     options.loop_interleaving = True
-    options.loop_unrolling = True
+    # Microkernels come unrolled; unrolling packing loops as well made a GEMM kernel's code three
+    # times as long and its compile twice, and no faster.
+    options.loop_unrolling = False
     builder = llvm.create_pass_builder(target_machine(target), options)
     builder.getModulePassManager().run(module, builder)
     _check_calls(module)

@@ -41,7 +41,7 @@ _ENTRIES = {"worker": 5, "launch": 2, "stop": 1}
 def _native() -> dict[str, Callable[..., int]]:
     text = Path(__file__).with_name("launcher_kernels.py").read_text(encoding="utf-8")
     functions = [
-        kernel_cache.Function(f"launcher_{entry}", text, entry, ("int64",) * count, "int64")
+        kernel_cache.Function("launcher", text, entry, ("int64",) * count, "int64")
         for entry, count in _ENTRIES.items()
     ]
     addresses = kernel_cache.load_functions(functions)
@@ -84,8 +84,10 @@ class Pool:
 
     def close(self) -> None:
         """Ends the workers, after the launch in progress. Launches still work, on one thread."""
-        _native()["stop"](self.address)
-        for thread in self._workers:
+        workers, self._workers = self._workers, []
+        if workers:
+            _native()["stop"](self.address)
+        for thread in workers:
             thread.join(1.0)
 
 

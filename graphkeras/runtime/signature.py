@@ -78,7 +78,7 @@ class Signature:
             raise DataTypeError(
                 f"{self._mismatch(position, array)}; convert it with .astype({wanted!r})"
             )
-        self.check_shape(position, array)
+        self._check_shape(position, array)
         flags = array.flags
         if position in self.updated:
             if array is not value or not (flags.c_contiguous and flags.writeable and flags.aligned):
@@ -90,8 +90,7 @@ class Signature:
             return array.copy(order="C")
         return array
 
-    def check_shape(self, position: int, array: Array) -> None:
-        """Raises `ShapeError` where the rank or a fixed dimension differs."""
+    def _check_shape(self, position: int, array: Array) -> None:
         shape = self.types[position].shape
         fits = len(shape) == array.ndim and all(
             isinstance(want, Size) or want == got

@@ -41,7 +41,7 @@ def standardize_dtype(dtype: Any) -> str:
     if dtype is bool:
         return "bool"
     try:
-        name = np.dtype(dtype).name
+        name = str(np.dtype(dtype).name)
     except TypeError:
         name = str(dtype)
     if name not in SHORT:
@@ -64,7 +64,7 @@ def kind_of(x: Any) -> str:
     if dtype is not None:
         return standardize_dtype(dtype)
     if isinstance(x, (list, tuple)):
-        return result_type(*x) if x else floatx()
+        return result_type(*(kind_of(item) for item in x)) if x else floatx()
     raise TypeError(f"cannot use a value of type {type(x).__name__} as a tensor: {x!r}")
 
 

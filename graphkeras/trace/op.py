@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
 from graphkeras import tree
+from graphkeras.ir.types import TensorType
 from graphkeras.names import auto_name
 from graphkeras.trace.scope import current_scope, run_eagerly, user_place
 from graphkeras.trace.symbolic_tensor import (
@@ -26,7 +27,6 @@ from graphkeras.trace.symbolic_tensor import (
 )
 from graphkeras.trace.tensor import Tensor
 from graphkeras.trace.trace import Trace
-from graphkeras.ir.types import TensorType
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,11 +61,17 @@ def infer(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
             if not isinstance(leaf, KerasTensor):
                 return leaf
             if id(leaf) not in stand_ins:
-                stand_ins[id(leaf)] = scratch.input(TensorType(leaf.dims, leaf.dtype), leaf.name)
+                stand_ins[id(leaf)] = tensor = _input(scratch, leaf)
+                if leaf._keras_mask is not None:
+                    tensor._keras_mask = _input(scratch, leaf._keras_mask)
             return stand_ins[id(leaf)]
 
         inner_args, inner_kwargs = tree.map_structure(stand_in, (tuple(args), dict(kwargs)))
         return function(*inner_args, **inner_kwargs)
+
+
+def _input(scratch: Trace, symbol: KerasTensor) -> Tensor:
+    return scratch.input(TensorType(symbol.dims, symbol.dtype), symbol.name)
 
 
 def record(operation: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -92,7 +98,10 @@ def node_of(operation: Any, results: Any, args: Any, kwargs: Any) -> Any:
         index = next(counter)
         if not isinstance(leaf, (Tensor, KerasTensor)):
             return leaf
-        return KerasTensor(leaf.dims, leaf.dtype, node=node, index=index)
+        made = KerasTensor(leaf.dims, leaf.dtype, node=node, index=index)
+        mask = leaf._keras_mask
+        made._keras_mask = None if mask is None else KerasTensor(mask.dims, mask.dtype)
+        return made
 
     node.outputs = tree.map_structure(symbolic, results)
     nodes = getattr(operation, "_inbound_nodes", None)

@@ -59,9 +59,7 @@ def outside() -> Iterator[None]:
 @cache
 def _is_internal(filename: str) -> bool:
     name = os.path.basename(filename)
-    return (
-        filename.startswith((_PACKAGE, "<frozen")) or name in ("contextlib.py", "functools.py")
-    )
+    return filename.startswith((_PACKAGE, "<frozen")) or name in ("contextlib.py", "functools.py")
 
 
 def user_place(skip: int = 1, stop: FrameType | None = None) -> tuple[str, int] | None:
@@ -125,6 +123,11 @@ class Scope:
             return function(*args, **kwargs)
         finally:
             self._depth -= 1
+
+    @property
+    def path(self) -> str:
+        """Path of the layer being called now; empty outside all layers."""
+        return self._layers[-1][0] if self._layers else ""
 
     def locate(self) -> Loc:
         """The location of the operation being called now."""

@@ -42,7 +42,7 @@ class KerasTensor(Operators):
         name: name; made up by default.
     """
 
-    __slots__ = ("__weakref__", "dims", "dtype", "index", "name", "node")
+    __slots__ = ("__weakref__", "_keras_mask", "dims", "dtype", "index", "name", "node")
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class KerasTensor(Operators):
         self.name = name or auto_name("keras_tensor")
         self.node = node
         self.index = index
+        self._keras_mask: KerasTensor | None = None
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -128,9 +129,7 @@ class FunctionCall:
 
 def symbolic_leaves(structure: Any) -> list[KerasTensor]:
     """The symbolic tensors in a nested structure, in order, each once."""
-    found = {
-        id(leaf): leaf for leaf in tree.leaves(structure) if isinstance(leaf, KerasTensor)
-    }
+    found = {id(leaf): leaf for leaf in tree.leaves(structure) if isinstance(leaf, KerasTensor)}
     return list(found.values())
 
 

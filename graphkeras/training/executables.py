@@ -46,6 +46,8 @@ class ReferenceExecutable:
 
         results = evaluate(self._graph, arrays)
         aliases = self._graph.aliases
-        for output, position in aliases.items():
-            np.copyto(arrays[position], results[output])
+        # Copies first: a next value may be a view of another variable's buffer.
+        updates = [(position, results[output].copy()) for output, position in aliases.items()]
+        for position, value in updates:
+            np.copyto(arrays[position], value)
         return tuple(array for i, array in enumerate(results) if i not in aliases)

@@ -40,8 +40,8 @@ def order_inputs(model: Any, x: Any) -> Any:
         return x
     names = [tensor.name for tensor in references]
     if isinstance(x, dict):
-        if isinstance(getattr(model, "input_structure", None), dict):
-            names = tree.flatten({key: key for key in model.input_structure})
+        if isinstance(model.input, dict):
+            names = tree.flatten({key: key for key in model.input})
         for key in x:
             if key not in names and len(x) <= len(names):
                 hint = did_you_mean(key, names)

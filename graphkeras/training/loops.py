@@ -64,7 +64,7 @@ class FitLoop:
         terminates = any(isinstance(c, TerminateOnNaN) for c in callbacks.callbacks)
         stops = self._policy == "raise" and not terminates
         self._train = runner_for(model, "train", epochs.adapter, stops_at_nan=stops)
-        self._test: Runner | None = None
+        self._test = None if validation is None else runner_for(model, "test", validation.adapter)
 
     def run(self, initial_epoch: int, epochs: int) -> None:
         """Trains from epoch `initial_epoch` (counted from 0) up to `epochs`."""
@@ -142,8 +142,7 @@ class FitLoop:
 
     def _validate(self) -> Logs:
         assert self._validation is not None
-        if self._test is None:
-            self._test = runner_for(self._model, "test", self._validation.adapter)
+        assert self._test is not None
         return evaluate(self._model, self._validation, self._test, self._callbacks)
 
 

@@ -7,13 +7,12 @@ forward pass can be run again, node by node, up to the first result that is not 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphkeras.errors import NonFiniteLossError
-from graphkeras.ir.graph import Graph, Node
+from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Array
 from graphkeras.training.inputs import fit
 
@@ -21,15 +20,18 @@ if TYPE_CHECKING:
     from graphkeras.training.steps import Step
 
 
-def non_finite_error(step: Step, data: Sequence[Array], loss: float) -> NonFiniteLossError:
+def non_finite_error(
+    model: Any, step: Step, data: Sequence[Array], loss: float
+) -> NonFiniteLossError:
     """The error for a training step whose loss is not finite.
 
     Args:
+        model: The model.
         step: The step.
         data: The arrays of the batch.
         loss: The loss.
     """
-    cause, advice = _cause(step, data)
+    cause, advice = _cause(model, step, data)
     return NonFiniteLossError(
         f"the loss became {loss} during training\n"
         f"  cause: {cause}\n"
@@ -40,7 +42,7 @@ def non_finite_error(step: Step, data: Sequence[Array], loss: float) -> NonFinit
     )
 
 
-def _cause(step: Step, data: Sequence[Array]) -> tuple[str, str]:
+def _cause(model: Any, step: Step, data: Sequence[Array]) -> tuple[str, str]:
     names = [value.name for value in step.traced.graph.inputs]
     for name, array in zip(names, data, strict=False):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -49,7 +51,7 @@ def _cause(step: Step, data: Sequence[Array]) -> tuple[str, str]:
                 f"{name} holds NaN or infinity (first in sample {row} of the batch)",
                 "clean the data, for example with np.nan_to_num or by dropping these samples",
             )
-    for variable in step.traced.variables:
+    for variable in model.weights:
         if variable.buffer.dtype.kind == "f" and not np.isfinite(variable.buffer).all():
             return (
                 f"the weights {variable.path!r} are not finite: an earlier update was too large",
@@ -72,22 +74,14 @@ def _cause(step: Step, data: Sequence[Array]) -> tuple[str, str]:
 
 def _first_non_finite(step: Step, data: Sequence[Array]) -> Node | None:
     """The first node of the forward pass or the loss whose result is not finite."""
-    from graphkeras.ir.evaluate import evaluate
+    from graphkeras.ir.evaluate import evaluate_nodes
 
-    graph = step.traced.graph
-    nodes = [
-        node
-        for node in graph.nodes
-        if node.loc.phase in ("forward", "loss") and any(v.type.is_float for v in node.results)
-    ]
-    values = [(node, value) for node in nodes for value in node.results if value.type.is_float]
-    probe: Graph = replace(
-        graph, outputs=tuple(value for _, value in values), aliases={}, output_names=()
-    )
     arrays = [fit(array, type) for array, type in zip(data, step.types, strict=True)]
     with np.errstate(all="ignore"):
-        results = evaluate(probe, [*arrays, *step.state])
-    for (node, _), result in zip(values, results, strict=True):
-        if not np.isfinite(result).all():
+        values = evaluate_nodes(step.traced.graph, [*arrays, *step.state])
+    for node in step.traced.graph.nodes:
+        if node.loc.phase in ("forward", "loss") and not all(
+            np.isfinite(values[value]).all() for value in node.results if value.type.is_float
+        ):
             return node
     return None

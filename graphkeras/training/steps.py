@@ -24,7 +24,7 @@ from graphkeras.training.inputs import batch_types, fit, order_inputs
 from graphkeras.training.nonfinite import non_finite_error
 from graphkeras.training.targets import TargetCheck, target_checks
 
-Layout = tuple[tuple[tuple[int, ...], np.dtype[Any]] | None, ...]
+Layout = list[tuple[tuple[int, ...], np.dtype[Any]] | None]
 """Sizes (without the batch's) and dtype of each array of a batch."""
 
 
@@ -78,7 +78,7 @@ class StepCache:
             ShapeError: The data do not fit the model or the loss.
             StructureError: The targets do not match the outputs.
         """
-        types = _types(model, batch)
+        types = _types(model, Batch(batch.x) if mode == "predict" else batch)
         keep_finite = config.setting("nan_loss") == "raise"
         # A schedule set on the optimizer is part of the graph; a number is a variable's value.
         rate = getattr(model.optimizer, "_learning_rate", None) if mode == "train" else None
@@ -106,7 +106,6 @@ def _make(model: Any, mode: str, types: Batch, keep_finite: bool) -> Step:
     structure = None
     checks: list[TargetCheck] = []
     if mode == "predict":
-        types = Batch(types.x)
         traced, structure = tracing.trace_predict_step(model, types.x)
     else:
         checks = target_checks(model, types)
@@ -155,21 +154,22 @@ class Runner:
         Raises:
             NonFiniteLossError: The loss of a training step is NaN or infinite.
         """
-        batch = batch._replace(x=order_inputs(self._model, batch.x))
-        if self._mode == "predict":
-            batch = Batch(batch.x)
-        arrays = tree.flatten(batch)
-        layout = tuple(None if a is None else (a.shape[1:], a.dtype) for a in arrays)
+        parts = batch[:1] if self._mode == "predict" else batch
+        if any(map(tree.is_nested, parts)):
+            batch = Batch(order_inputs(self._model, batch.x), *parts[1:])
+            parts = tuple(tree.leaves(batch))
+        data = [array for array in parts if array is not None]
+        layout = [None if array is None else (array.shape[1:], array.dtype) for array in parts]
         if self.step is None or layout != self._layout:
+            batch = Batch(order_inputs(self._model, batch.x), *batch[1:])
             self.step = self._model.training_state.steps.get(self._model, self._mode, batch)
             self._layout = layout
-        data = [array for array in arrays if array is not None]
         if not self._checked:
             for check in self.step.checks:
                 check.run(batch.y)
         outputs = self.step.run(data)
         if self._stops_at_nan and not math.isfinite(outputs[0]):
-            raise non_finite_error(self.step, data, float(outputs[0]))
+            raise non_finite_error(self._model, self.step, data, float(outputs[0]))
         return outputs
 
     def logs(self, outputs: tuple[Array, ...]) -> dict[str, Array]:

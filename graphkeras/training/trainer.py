@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from graphkeras import config, ops, optimizers
 from graphkeras.callbacks import CallbackList, History
@@ -41,6 +41,10 @@ class Trainer:
     """The history of the last `fit`."""
     name: str
     trainable_variables: list[Any]
+
+    if TYPE_CHECKING:
+
+        def _flatten_layers(self, include_self: bool = True) -> Iterator[Any]: ...
 
     @property
     def training_state(self) -> TrainingState:
@@ -128,7 +132,14 @@ class Trainer:
     @property
     def metrics(self) -> list[Metric]:
         """The loss tracker, the compiled metrics, the outputs' losses, the layers' metrics."""
-        return [*self.training_state.metrics(), *getattr(super(), "metrics", [])]
+        inner = {
+            id(metric)
+            for layer in self._flatten_layers(include_self=False)
+            if isinstance(layer, Trainer)
+            for metric in layer.training_state.metrics()
+        }
+        layers = [m for m in getattr(super(), "metrics", []) if id(m) not in inner]
+        return [*self.training_state.metrics(), *layers]
 
     @property
     def metrics_names(self) -> list[str]:

@@ -6,6 +6,7 @@ from graphkeras.config import (
     is_interactive_logging_enabled,
 )
 from graphkeras.utils.numerical import normalize, to_categorical
+from graphkeras.utils.plot_model import model_to_dot, plot_model
 from graphkeras.utils.progbar import Progbar
 from graphkeras.utils.py_dataset import PyDataset
 from graphkeras.utils.rng import set_random_seed
@@ -21,8 +22,10 @@ __all__ = [
     "disable_interactive_logging",
     "enable_interactive_logging",
     "is_interactive_logging_enabled",
+    "model_to_dot",
     "normalize",
     "pad_sequences",
+    "plot_model",
     "set_random_seed",
     "to_categorical",
 ]

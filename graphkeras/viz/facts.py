@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -52,12 +52,23 @@ class Facts:
     @cached_property
     def layer_order(self) -> tuple[str, ...]:
         """Paths of the layers in the order of the forward pass."""
-        known: dict[str, None] = {}
-        for phase in ("forward", ""):
-            for node in self.graph.nodes:
-                if node.loc.layer and phase in ("", node.loc.phase):
-                    known.setdefault(node.loc.layer)
-        return tuple(known)
+        locs = [
+            inner.loc
+            for node in self.graph.nodes
+            for inner in (node.body.nodes if node.body is not None else (node,))
+            if inner.loc.layer and inner.op not in QUIET[:2]
+        ]
+        forward = [loc.layer for loc in locs if loc.phase == "forward"]
+        return tuple(dict.fromkeys([*forward, *(loc.layer for loc in locs)]))
+
+    @cached_property
+    def model(self) -> str:
+        """The path that all layers share, with its slash: the model's, left out of titles."""
+        return common_folder(self.layer_order)
+
+    def title(self, path: str) -> str:
+        """The path of a layer or variable as pictures show it."""
+        return path.removeprefix(self.model)
 
     @cached_property
     def layers(self) -> Mapping[Node, str]:
@@ -105,6 +116,29 @@ def phases(node: Node) -> tuple[str, ...]:
     return tuple(phase for phase in PHASES if phase in found) or (node.loc.phase,)
 
 
+def value_phase(value: Value) -> str:
+    """The phase a value is computed in, seen inside the kernel that makes it."""
+    producer = value.producer
+    if producer is None:
+        return "forward"
+    if producer.body is not None:
+        inner = producer.body.outputs[value.index].producer
+        return inner.loc.phase if inner is not None else producer.loc.phase
+    return producer.loc.phase
+
+
+def is_kept(value: Value, reader: Node) -> bool:
+    """Whether a value of the forward pass is read by the backward pass or the update."""
+    return value_phase(value) == "forward" and reader.loc.phase in ("backward", "update")
+
+
+def common_folder(paths: Sequence[str]) -> str:
+    """The first part that all layer paths share, with its slash; empty where there is none."""
+    firsts = {path.partition("/")[0] for path in paths}
+    nested = all("/" in path for path in paths)
+    return f"{firsts.pop()}/" if len(firsts) == 1 and nested else ""
+
+
 def is_tensor_constant(node: Node) -> bool:
     """Whether a node is a constant of several elements."""
     return get_op(node.op).kind is Kind.CONSTANT and node.types[0].numel != 1
@@ -130,15 +164,22 @@ def call_text(node: Node) -> str:
 
 
 def summary(nodes: Iterable[Node]) -> str:
-    """The ops that say what nodes compute: `conv · add · max`."""
+    """The ops that say what nodes compute: `conv + add · relu`, `reduce_sum + 17 elementwise`."""
     names = [node.op for node in nodes]
     telling = [name for name in names if name not in QUIET] or names
-    heroes = [n for n in telling if get_op(n).kind not in (Kind.ELEMENTWISE, Kind.INJECTIVE)]
-    counts = Counter(telling)
-    order = list(dict.fromkeys([*heroes, *telling]))
-    shown = [f"{n} ×{counts[n]}" if counts[n] > 1 else n for n in order[:NAMED]]
-    more = len(order) - len(shown)
-    return " · ".join(shown) + (f" · {more} more" if more > 0 else "")
+    inline = (Kind.ELEMENTWISE, Kind.INJECTIVE, Kind.CONSTANT)
+    heroes = Counter(name for name in telling if get_op(name).kind not in inline)
+    others = Counter(name for name in telling if get_op(name).kind in inline)
+    parts = []
+    if heroes:
+        shown = [f"{n} ×{count}" if count > 1 else n for n, count in heroes.items()]
+        more = f" · {len(shown) - NAMED} more" if len(shown) > NAMED else ""
+        parts.append(" · ".join(shown[:NAMED]) + more)
+    if len(others) > NAMED or others.total() > len(others) + 1:
+        parts.append(f"{others.total()} elementwise")
+    elif others:
+        parts.append(" · ".join(f"{n} ×{c}" if c > 1 else n for n, c in others.items()))
+    return " + ".join(parts)
 
 
 def kernel_title(node: Node) -> str:

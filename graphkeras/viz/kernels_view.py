@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphkeras.ir.graph import Node, Value
 from graphkeras.viz.facts import (
     Facts,
+    is_kept,
     is_tensor_constant,
     kernel_title,
     literal,
@@ -18,7 +19,8 @@ from graphkeras.viz.view import Box, Line, View, ViewBuilder
 def kernels_view(facts: Facts) -> View:
     """A box a node of the graph; after fusion that is a box a kernel.
 
-    Variables are lines in the boxes that read and write them.
+    Variables are lines in the boxes that read and write them, and so are forward values that the
+    backward pass reads: as edges they would cross the whole picture.
     """
     graph = facts.graph
     view = ViewBuilder()
@@ -34,24 +36,17 @@ def kernels_view(facts: Facts) -> View:
         layer, phase = facts.layers[node], node.loc.phase
         key = (layer, phase)
         if layer and key not in groups:
-            groups[key] = view.group(f"{layer}\n{phase}", phase)
+            groups[key] = view.group(f"{facts.title(layer)} · {phase}", phase)
         box = _box(facts, node, view.next_box(), groups.get(key, ""))
         view.boxes.append(box)
         for value in node.inputs:
-            if value in made_by:
+            if value in made_by and not is_kept(value, node):
                 producer = value.producer
                 several = producer is not None and len(producer.results) > 1
-                view.edge(made_by[value], box.id, str(value.type) if several else "",
-                          saved=is_saved(value, node))
+                view.edge(made_by[value], box.id, str(value.type) if several else "")
         made_by.update(dict.fromkeys(node.results, box.id))
     add_outputs(view, facts, made_by)
     return view.build(graph.name, "kernels")
-
-
-def is_saved(value: Value, reader: Node) -> bool:
-    """Whether a value of the forward pass is read by the backward pass or the update."""
-    early = value.producer is None or value.producer.loc.phase == "forward"
-    return early and reader.loc.phase in ("backward", "update")
 
 
 def _box(facts: Facts, node: Node, id: str, group: str) -> Box:
@@ -68,7 +63,7 @@ def _box(facts: Facts, node: Node, id: str, group: str) -> Box:
 
 
 def kernel_lines(facts: Facts, node: Node) -> list[Line]:
-    """Pattern, results, and the variables that a node reads and writes."""
+    """Pattern, results, and the variables and kept values that a node reads and writes."""
     several = phases(node)
     lines = []
     if node.body is not None:
@@ -77,10 +72,20 @@ def kernel_lines(facts: Facts, node: Node) -> list[Line]:
     written = facts.written_names(node)
     for value in facts.read_states(node):
         if value.name not in written:
-            lines.append(Line(input_label(value), str(value.type), role="parameter"))
+            name = facts.title(input_label(value))
+            lines.append(Line(name, str(value.type), role="parameter"))
+    for value in dict.fromkeys(node.inputs):
+        if value not in facts.states and is_kept(value, node):
+            lines.append(Line(_kept_text(facts, value), str(value.type), role="kept"))
     for value in node.results:
         names = facts.writes.get(value, ())
-        lines += [Line(name, str(value.type), role="write") for name in names]
+        lines += [Line(facts.title(name), str(value.type), role="write") for name in names]
         if not names:
             lines.append(Line("", str(value.type)))
     return lines
+
+
+def _kept_text(facts: Facts, value: Value) -> str:
+    if value.producer is None:
+        return f"kept: {input_label(value)}"
+    return f"kept: result of {facts.title(facts.layers[value.producer]) or 'forward'}"

@@ -42,13 +42,13 @@ class _OpsView:
                 continue
             layer = self.facts.layers[node]
             if layer and layer not in groups and not fused:
-                groups[layer] = self.view.group(layer)
+                groups[layer] = self.view.group(self.facts.title(layer))
             self._node(node, groups.get(layer, ""), graph.outputs)
         add_outputs(self.view, self.facts, self.made_by)
         return self.view.build(graph.name, "ops")
 
     def _kernel(self, node: Node, body: Graph) -> None:
-        where = self.facts.layers[node] or node.loc.phase
+        where = self.facts.title(self.facts.layers[node]) or node.loc.phase
         title = f"{node.attrs['pattern']}: {kernel_title(node)}\n{where}"
         group = self.view.group(title, node.loc.phase)
         for outer, inner in zip(node.inputs, body.inputs, strict=True):

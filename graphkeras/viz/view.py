@@ -20,6 +20,9 @@ PHASES = ("forward", "loss", "metrics", "backward", "update")
 DETAILS = ("ops", "kernels", "layers")
 """Levels of detail, finest first."""
 
+VARIABLE = ("parameter", "write")
+"""Roles of lines about variables."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -31,7 +34,8 @@ class Line:
     phases: tuple[str, ...] = ()
     """Phases to show as coloured squares before the text."""
     role: str = ""
-    """`"parameter"` for a variable that is read, `"write"` for one that is written."""
+    """`"parameter"` for a variable that is read, `"write"` for one that is written, `"kept"` for
+    a forward value that the backward pass reads."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,9 @@ class Edge:
     source: str
     target: str
     label: str = ""
-    saved: bool = False
-    """Whether it is a forward value kept for the backward pass."""
+    style: str = ""
+    """`"kept"`: a forward value that the backward pass reads; `"scalar"`: single numbers that one
+    box hands to many, such as the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,15 @@ class View:
     def roles(self) -> tuple[str, ...]:
         """The roles that occur besides `node`, in a fixed order."""
         shown = {box.role for box in self.boxes}
-        shown.update("parameter" for box in self.boxes for line in box.lines if line.role)
+        shown.update("parameter" for box in self.boxes for line in box.lines if line.role in VARIABLE)
         return tuple(r for r in ("data", "parameter", "constant", "output") if r in shown)
+
+    @property
+    def legend(self) -> tuple[str, ...]:
+        """Phases and roles that a legend explains; none where colours tell nothing."""
+        if len(self.phases) > 1 or "parameter" in self.roles:
+            return (*self.phases, *self.roles)
+        return ()
 
 
 @dataclass
@@ -118,9 +130,11 @@ class ViewBuilder:
         self.groups.append(Group(f"g{len(self.groups)}", title, phase))
         return self.groups[-1].id
 
-    def edge(self, source: str, target: str, label: str = "", saved: bool = False) -> None:
-        """Adds an edge once."""
-        self.edges.setdefault((source, target, label), Edge(source, target, label, saved))
+    def edge(self, source: str, target: str, label: str = "", style: str = "") -> None:
+        """Adds an edge once; of several between two boxes, a plain one counts."""
+        key = (source, target, label)
+        if key not in self.edges or not style:
+            self.edges[key] = Edge(source, target, label, style)
 
     def build(self, name: str, detail: str, columns: tuple[str, ...] = ()) -> View:
         """The finished view."""

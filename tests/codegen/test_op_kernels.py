@@ -25,9 +25,7 @@ def graph_of(op: Op, sample: Sample, symbolic: bool):
     operands = []
     for i, array in enumerate(arrays):
         names = sample.symbolic.get(i, {}) if symbolic else {}
-        shape = tuple(
-            Size.symbol(names[d]) if d in names else n for d, n in enumerate(array.shape)
-        )
+        shape = tuple(Size.symbol(names[d]) if d in names else n for d, n in enumerate(array.shape))
         operands.append(builder.input(TensorType(shape, str(array.dtype)), f"x{i}"))
     results = builder.emit_all(op.name, *operands, **sample.attrs)
     return builder.build(results), arrays

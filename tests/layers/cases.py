@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 Shape = tuple[int, ...]
@@ -20,8 +20,6 @@ class Case:
     """Inputs are integers below this number; 0 means normal floats."""
     training: tuple[bool, ...] = (False,)
     """The modes in which the layer is deterministic."""
-    skip_config: tuple[str, ...] = field(default=())
-    """Config keys whose form differs from that of Keras on purpose."""
 
     @property
     def id(self) -> str:

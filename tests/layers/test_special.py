@@ -143,3 +143,10 @@ def test_rms_scaling_is_that_of_keras() -> None:
         theirs = real_keras.layers.LayerNormalization(rms_scaling=True)
         expected = theirs(X)
     np.testing.assert_allclose(ours(X), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_deprecated_arguments_still_work() -> None:
+    with pytest.warns(UserWarning, match="negative_slope"):
+        assert layers.LeakyReLU(alpha=0.1).negative_slope == 0.1
+    with pytest.warns(UserWarning, match="input_length"):
+        layers.Embedding(3, 2, input_length=7)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import graphkeras
 from graphkeras import config
 
-Script = Callable[..., str]
+sys.path.insert(0, str(Path(__file__).parent))
+
+from runtime_scripts import Script, start_script
 
 
 @pytest.fixture(scope="session")
@@ -39,17 +37,3 @@ def run_script(session_home: Path) -> Script:
         return output
 
     return run
-
-
-def start_script(script: str, home: Path, **environment: str) -> subprocess.Popen[str]:
-    root = Path(graphkeras.__file__).parents[1]
-    here = Path(__file__).parent
-    variables = {**os.environ, "GRAPHKERAS_HOME": str(home), **environment}
-    variables["PYTHONPATH"] = os.pathsep.join([str(root), str(here)])
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(script)],
-        env=variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )

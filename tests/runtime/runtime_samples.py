@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -96,9 +97,7 @@ def pipeline(stages: int = 3) -> Program:
     graph = Graph("pipeline", (x,), (node,), (node.result,))
     add, double = elementwise("x[i] + 1"), elementwise("2 * x[i]")
     places = [Buffer(Place.INPUT, 0), *(Buffer(Place.ARENA, i) for i in range(stages))]
-    launches = [
-        Launch(add, (a, b, 4 * N), True, node) for a, b in zip(places, places[1:], strict=False)
-    ]
+    launches = [Launch(add, (a, b, 4 * N), True, node) for a, b in pairwise(places)]
     last = (places[-1], Buffer(Place.OUTPUT, 0), 4 * N)
     launches.append(Launch(double, last, True, node))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import threading
+import warnings
 import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import Script
 from runtime_samples import N, add_constant, pipeline, row_sums, update
+from runtime_scripts import Script
 
 from graphkeras.errors import DataTypeError, ShapeError, StructureError
 from graphkeras.ir.graph import Graph, Value
@@ -117,12 +118,23 @@ def test_new_arrays_at_the_address_of_old_ones():
         del x
 
 
-def test_an_array_reshaped_in_place_is_seen():
+def test_an_array_reshaped_in_place_is_checked_again():
     run = Executable(pipeline())
-    x = rows(4)
+    x = rows(4).copy()
     run([x])
-    x.resize((2, 4), refcheck=False)
-    assert run([x])[0].shape == (2, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        x.shape = (2, 8)
+    with pytest.raises(ShapeError, match=r"expected f32\[N,4\], received f32\[2,8\]"):
+        run([x])
+
+
+def test_an_array_the_program_knows_cannot_be_resized():
+    run = Executable(pipeline())
+    x = rows(4).copy()
+    run([x])
+    with pytest.raises(ValueError, match="cannot resize"):
+        x.resize((200, 4), refcheck=False)
 
 
 def test_inputs_are_not_kept_alive():

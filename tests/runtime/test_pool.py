@@ -7,8 +7,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from conftest import Script
 from runtime_samples import CHECK, COUNT, REBASE, elementwise
+from runtime_scripts import Script
 
 from graphkeras import config
 from graphkeras.runtime import kernel_cache, pool

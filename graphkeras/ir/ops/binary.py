@@ -129,7 +129,7 @@ def _mod_slopes(b: Builder, node: Node, dy: Value) -> tuple[Value, Value]:
 
 
 def _pow_slopes(b: Builder, node: Node, dy: Value) -> tuple[Value, Value]:
-    """Finite where JAX's are: 0 for exponent 0 and for the logarithm of base 0."""
+    """Finite at the edges: slope 0 for exponent 0, and for the exponent where the base is 0."""
     base, exponent = node.inputs
     zero, one = filled_like(b, base, 0), filled_like(b, base, 1)
     lower = b.emit("pow", base, b.emit("sub", exponent, one))

@@ -359,6 +359,19 @@ _unary(
 )
 _unary("is_nan", "NaN.", np.isnan, "({0} != {0})", result="bool", samples=_EDGES)
 _unary(
+    "relu",
+    "max(x, 0); NaN stays NaN. The gradient is 0 at 0, and read off the result, so that only "
+    "the result is kept for the backward pass.",
+    lambda x: np.maximum(x, 0),
+    "({0} if not ({0} <= {T}(0)) else {T}(0))",
+    lambda b, x, y, dy: b.emit(
+        "select", b.emit("gt", y, filled_like(b, y, 0)), dy, filled_like(b, dy, 0)
+    ),
+    group="number",
+    make=given([[-2.0, -0.5, 0.5], [3.0, -1.25, 0.25]]),
+    samples=(*_EDGES, *_INTS),
+)
+_unary(
     "stop_gradient",
     "x, through which no gradient flows.",
     lambda x: x,

@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from graphkeras.ir.builder import Builder
 from graphkeras.ir.dims import Shape
 from graphkeras.ir.graph import Node, Value
 from graphkeras.ir.op import Kind, get_op
+from graphkeras.passes.rewriter import Rewriter
 
 
 @dataclass(frozen=True)
 class Match:
     """A node that a rule looks at, in the graph that is being built."""
 
-    builder: Builder
+    builder: Rewriter
     node: Node
 
     @property

@@ -196,6 +196,28 @@ def _dot_of_transpose(m: Match) -> Value | None:
     return None
 
 
+def _transpose_of_dot(m: Match) -> Value | None:
+    """Rule: transpose(dot_general(x, y)) -> dot_general(y, x), the two groups of free dims swapped.
+
+    Only where nothing else reads the product, which would then be computed twice.
+    """
+    inner = made_by(m.operand, "dot_general")
+    if inner is None or not m.builder.is_read_once(inner):
+        return None
+    x, y = inner.inputs
+    batch = len(inner.attrs["lhs_batch"])
+    middle = x.type.rank - len(inner.attrs["lhs_contract"])
+    end = m.operand.type.rank
+    if m.attrs["perm"] != (*range(batch), *range(middle, end), *range(batch, middle)):
+        return None
+    attrs = {
+        f"{to}_{what}": inner.attrs[f"{side}_{what}"]
+        for side, to in (("lhs", "rhs"), ("rhs", "lhs"))
+        for what in ("batch", "contract")
+    }
+    return m.builder.emit("dot_general", y, x, **attrs)
+
+
 _REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_and", "reduce_or")
 
 SHAPES: tuple[Rule, ...] = (
@@ -208,6 +230,7 @@ SHAPES: tuple[Rule, ...] = (
     Rule(("transpose",), _identity_transpose),
     Rule(("transpose",), _double_transpose),
     Rule(("transpose",), _transpose_of_broadcast),
+    Rule(("transpose",), _transpose_of_dot),
     Rule(("reverse",), _identity_reverse),
     Rule(("reverse",), _double_reverse),
     Rule(("slice",), _whole_slice),

@@ -114,7 +114,7 @@ class ArrayAdapter(DataAdapter):
                 continue
             part = buffer[: len(rows)]
             # "clip" writes straight into the buffer; the default mode goes through a copy.
-            np.take(array, rows, axis=0, out=part, mode="clip")
+            array.take(rows, axis=0, out=part, mode="clip")
             parts.append(part)
         return self._pack(parts)
 
