@@ -1,6 +1,6 @@
 """The whole line, from a graph to an executable. No other module sees all of it.
 
-    graph ─► simplify ─► fold ─► cse ─► dce ─► fuse ─► schedule ─► kernels ─► Executable
+graph ─► simplify ─► fold ─► cse ─► dce ─► fuse ─► schedule ─► kernels ─► Executable
 """
 
 from __future__ import annotations
@@ -39,8 +39,11 @@ PIPELINE: tuple[Pass, ...] = (
 
 
 def optimize(graph: Graph, pipeline: Sequence[Pass] = PIPELINE) -> PassManager:
-    """Runs the passes; `.records` of the result tells what each did, the last one's `after` is
-    the scheduled graph.
+    """Runs the passes.
+
+    Returns:
+        The manager: its `records` tell what each pass did; the last one's `after` is the
+        scheduled graph.
     """
     manager = PassManager(
         pipeline, verify=setting("verify"), check_numbers=setting("check_numbers")

@@ -101,8 +101,8 @@ class Identity(Initializer):
         """Ones on the diagonal. Raises `ValueError` where the shape is no matrix's."""
         if len(shape) != 2:
             raise ValueError(
-                "Identity matrix initializer can only be used for 2D matrices. "
-                f"Received: shape={tuple(shape)} of rank {len(shape)}."
+                f"Identity makes matrices: it needs a shape of rank 2, received {tuple(shape)} "
+                f"of rank {len(shape)}"
             )
         return np.asarray(self.gain * np.eye(shape[0], shape[1]), standardize_dtype(dtype))
 
@@ -126,8 +126,7 @@ class RandomInitializer(Initializer):
         self.seed: Any = make_default_seed() if seed is None else seed
         if not isinstance(self.seed, (int, np.integer, SeedGenerator)):
             raise ValueError(
-                "`seed` argument should be an instance of `keras.random.SeedGenerator()` or an "
-                f"integer. Received: seed={seed!r}"
+                f"seed must be an integer, a keras.random.SeedGenerator or None, received {seed!r}"
             )
 
     def generator(self) -> np.random.Generator:
@@ -268,18 +267,15 @@ class VarianceScaling(RandomInitializer):
         modes = ("fan_in", "fan_out", "fan_avg")
         distributions = ("uniform", "truncated_normal", "untruncated_normal")
         if scale <= 0.0:
-            raise ValueError(f"Argument `scale` must be positive float. Received: scale={scale}")
+            raise ValueError(f"scale must be positive, received scale={scale}")
         if mode not in modes:
-            raise ValueError(
-                f"Invalid `mode` argument: {mode}. Please use one of {', '.join(modes)}"
-            )
+            raise ValueError(f"mode must be one of {', '.join(modes)}, received mode={mode!r}")
         distribution = distribution.lower()
         if distribution == "normal":
             distribution = "truncated_normal"
         if distribution not in distributions:
             raise ValueError(
-                f"Invalid `distribution` argument: {distribution}. "
-                f"Please use one of {', '.join(distributions)}"
+                f"distribution must be one of {', '.join(distributions)}, received {distribution!r}"
             )
         self.scale = scale
         self.mode = mode
@@ -378,8 +374,8 @@ class Orthogonal(RandomInitializer):
         """The matrix, all axes but the last taken together as rows. Raises `ValueError`."""
         if len(shape) < 2:
             raise ValueError(
-                "The tensor to initialize must be at least two-dimensional. Received: "
-                f"shape={tuple(shape)} of rank {len(shape)}."
+                f"Orthogonal needs a shape of rank 2 or more, received {tuple(shape)} of rank "
+                f"{len(shape)}"
             )
         rows, columns = math.prod(shape[:-1]), shape[-1]
         flat = self.generator().standard_normal((max(rows, columns), min(rows, columns)))

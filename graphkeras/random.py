@@ -44,11 +44,10 @@ class SeedGenerator:
             seed = make_default_seed()
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
             raise ValueError(
-                f"Argument `seed` must be an integer or None. Received: seed={seed!r} "
-                f"(of type {type(seed).__name__})"
+                f"seed must be an integer or None, received {seed!r} of type {type(seed).__name__}"
             )
         if seed < 0:
-            raise ValueError(f"`seed` must not be negative. Received: seed={seed}")
+            raise ValueError(f"seed must not be negative, received {seed}")
         self._initial_seed = int(seed)
         self.state = Variable(
             _key(self._initial_seed),
@@ -124,9 +123,7 @@ def draw_key(seed: int | SeedGenerator | None) -> Any:
         return seed.next()
     if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
         return as_tensor(_key(int(seed)))
-    raise ValueError(
-        f"Argument `seed` must be an integer, a SeedGenerator or None. Received: {seed!r}"
-    )
+    raise ValueError(f"seed must be an integer, a SeedGenerator or None, received {seed!r}")
 
 
 def _bits(shape: Any, seed: int | SeedGenerator | None) -> Tensor:
@@ -153,7 +150,7 @@ def _float_dtype(dtype: Any, name: str) -> str:
     chosen = standardize_dtype(dtype)
     if not chosen.startswith("float"):
         raise ValueError(
-            f"`keras.random.{name}` requires a floating point `dtype`. Received: dtype={dtype}"
+            f"keras.random.{name} makes floating-point numbers, received dtype={dtype}"
         )
     return chosen
 
@@ -251,7 +248,7 @@ def randint(
     """
     chosen = standardize_dtype(dtype)
     if "int" not in chosen:
-        raise ValueError(f"`keras.random.randint` requires an integer dtype, received {dtype}")
+        raise ValueError(f"keras.random.randint makes integers, received dtype={dtype}")
     span = static(maxval, "maxval") - static(minval, "minval")
     if not 0 < span <= _UINT32:
         raise ValueError(f"randint: the range [{minval}, {maxval}) is empty or too wide")

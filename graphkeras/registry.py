@@ -56,8 +56,8 @@ class Registry:
         if callable(identifier):
             return identifier
         raise ValueError(
-            f"Could not interpret {self.kind} identifier: {identifier!r}. Give a name such as "
-            f"{next(iter(self.table))!r}, an object, a function or a config."
+            f"{identifier!r} of type {type(identifier).__name__} cannot stand for a {self.kind}. "
+            f"Give a name such as {next(iter(self.table))!r}, an object, a function or a config."
         )
 
     def serialize(self, thing: Any) -> Any:

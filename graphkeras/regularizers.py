@@ -31,10 +31,7 @@ def _checked(name: str, value: Any) -> float:
     number = 0.0 if value is None else value
     valid = isinstance(number, (int, float)) and not isinstance(number, bool)
     if not valid or math.isnan(number) or math.isinf(number) or number < 0:
-        raise ValueError(
-            f"Invalid value for argument {name}: expected a non-negative float. "
-            f"Received: {name}={value!r}"
-        )
+        raise ValueError(f"{name} must be a finite number of 0 or more, received {name}={value!r}")
     return float(number)
 
 
@@ -115,10 +112,7 @@ class OrthogonalRegularizer(Regularizer):
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
         if mode not in ("rows", "columns"):
-            raise ValueError(
-                "Invalid value for argument `mode`. Expected one of {'rows', 'columns'}. "
-                f"Received: mode={mode}"
-            )
+            raise ValueError(f"mode must be 'rows' or 'columns', received {mode!r}")
         self.factor = _checked("factor", factor)
         self.mode = mode
 
@@ -126,8 +120,7 @@ class OrthogonalRegularizer(Regularizer):
         """The penalty of a matrix, a scalar. Raises `ValueError` for another rank."""
         if len(x.shape) != 2:
             raise ValueError(
-                "Inputs to OrthogonalRegularizer must have rank 2. Received: "
-                f"inputs.shape={tuple(x.shape)}"
+                f"OrthogonalRegularizer works on matrices, received shape {tuple(x.shape)}"
             )
         rows = self.mode == "rows"
         size = x.shape[0] if rows else x.shape[1]

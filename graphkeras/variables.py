@@ -154,9 +154,8 @@ class Variable(Operators):
     def _check_shape(self, shape: Any) -> None:
         if tuple(shape) != self.shape:
             raise ValueError(
-                "The shape of the target variable and the shape of the target value in "
-                f"`variable.assign(value)` must match. variable.shape={self.shape}, "
-                f"received value.shape={tuple(shape)} for the variable {self.path!r}"
+                f"assign() to the variable {self.path!r} of shape {self.shape} needs a value of "
+                f"that shape, received shape {tuple(shape)}"
             )
 
     def assign_add(self, value: Any) -> Any:

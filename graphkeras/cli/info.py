@@ -17,8 +17,20 @@ from graphkeras import config
 from graphkeras.utils.summary import readable_size
 
 PACKAGES = ("numpy", "numba", "llvmlite", "networkx", "graphviz", "rich")
-FEATURES = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512vl", "avx512dq", "avx512bf16",
-            "avx512vnni", "amx-tile", "neon", "sve")
+FEATURES = (
+    "sse4.2",
+    "avx",
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512vl",
+    "avx512dq",
+    "avx512bf16",
+    "avx512vnni",
+    "amx-tile",
+    "neon",
+    "sve",
+)
 """CPU features that matter for generated code, by LLVM's names."""
 
 

@@ -32,7 +32,7 @@ def passes(options: argparse.Namespace) -> int:
             f"{record.seconds * 1e3:.1f} ms",
             str(record.nodes_before),
             str(record.nodes_after),
-            str(kernel_count(record.after) or "–"),
+            str(kernel_count(record.after) or "-"),
             _peak(record.after, sizes),
         )
     seconds = sum(record.seconds for record in records)
@@ -67,7 +67,7 @@ def layout(graph: Graph, sizes: Mapping[str, int]) -> Layout | None:
 
 def _peak(graph: Graph, sizes: Mapping[str, int]) -> str:
     plan = layout(graph, sizes)
-    return "–" if plan is None else readable_size(plan.peak_bytes)
+    return "-" if plan is None else readable_size(plan.peak_bytes)
 
 
 def _memory_text(graph: Graph, sizes: Mapping[str, int]) -> str:

@@ -85,7 +85,7 @@ class KernelWriter:
     # ---- statements
 
     def let(self, value: Expr, prefix: str = "t") -> Expr:
-        """A local that holds `value`, placed as far out as it can be. Constants stay as they are."""
+        """A local that holds `value`, placed as far out as it can be; constants stay as is."""
         if isinstance(value, Const | Var):
             return value
         target = self._target(value)
@@ -241,10 +241,8 @@ class Elements:
         if op.kind is Kind.CONSTANT:
             return Const(value.type.dtype, node.attrs["value"].reshape(-1)[0].item())
         if op.kind is Kind.ELEMENTWISE:
-            assert op.scalar is not None
             operands = tuple(self.read(v, same_element(v, position)) for v in node.inputs)
-            template = op.scalar(node) if callable(op.scalar) else op.scalar
-            return Apply(value.type.dtype, template, operands)
+            return Apply(value.type.dtype, op.template(node), operands)
         assert op.element is not None, f"{node.op} has no element rule"
         self._stack.append(node)
         result = op.element(self, node, position)

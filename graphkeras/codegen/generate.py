@@ -26,8 +26,12 @@ def generate(graph: Graph) -> Program:
 
 
 def _launch(node: Node, plan: MemoryPlan) -> tuple[Launch, int]:
-    kernel = Lowering(node, lower_contraction).run()
-    arguments: list[Argument] = [plan.places[v] for v in (*node.inputs, *node.results)]
+    operands = [plan.places[v] for v in node.inputs]
+    results = [plan.places[v] for v in node.results]
+    in_place = {i: operands.index(place) for i, place in enumerate(results) if place in operands}
+    kernel = Lowering(node, lower_contraction, in_place).run()
+    arguments: list[Argument] = [*operands]
+    arguments.extend(place for i, place in enumerate(results) if i not in in_place)
     if kernel.scratch:
         arguments.append(Buffer(Place.SCRATCH))
     arguments.extend(Size.symbol(name) for name in kernel.symbols)

@@ -1,17 +1,17 @@
 """From a fused node to kernel IR: one function a pattern, all loop choices in this file.
 
-    LOOP     for flat element: outputs                        (nothing needs single dims)
-             for row: for j: outputs                          (otherwise)
-    ROWS     for row: reduce over columns, ...; outputs       (accumulators in locals)
-    REDUCE   for row: acc[j] = ...; for k: for j: acc[j] += ..; for j: outputs
-             or, where the reduced dims are the contiguous ones, one local accumulator
-    CONTRACT microkernels (the target's), or REDUCE's loops where no matrix is left
-    OPAQUE   the op's own loops
+LOOP     for flat element: outputs                        (nothing needs single dims)
+for row: for j: outputs                          (otherwise)
+ROWS     for row: reduce over columns, ...; outputs       (accumulators in locals)
+REDUCE   for row: acc[j] = ...; for k: for j: acc[j] += ..; for j: outputs
+or, where the reduced dims are the contiguous ones, one local accumulator
+CONTRACT microkernels (the target's), or REDUCE's loops where no matrix is left
+OPAQUE   the op's own loops
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from graphkeras.codegen.emit import Elements, KernelWriter
@@ -44,14 +44,23 @@ LowerContraction = Callable[["Lowering", Node, Contraction], None]
 class Lowering:
     """The kernel of one fused node while it is written."""
 
-    def __init__(self, node: Node, lower_contraction: LowerContraction) -> None:
+    def __init__(
+        self, node: Node, lower_contraction: LowerContraction, in_place: Mapping[int, int]
+    ) -> None:
+        """`in_place`: number of a result -> number of the operand whose memory it takes."""
         assert node.body is not None
         self.node = node
         self.body: Graph = node.body
         self.lower_contraction = lower_contraction
         self.writer = KernelWriter()
         self.operands = {v: f"x{i}" for i, v in enumerate(self.body.inputs)}
-        self.results = {v: f"y{i}" for i, v in enumerate(self.body.outputs)}
+        # One name for shared memory: LLVM then sees that an iteration touches its own element
+        # only and vectorises; two equal pointers it must take for overlapping ones.
+        self.results = {
+            v: f"x{in_place[i]}" if i in in_place else f"y{i}"
+            for i, v in enumerate(self.body.outputs)
+        }
+        self.own_results = [v for i, v in enumerate(self.body.outputs) if i not in in_place]
         self.elements = Elements(self.writer, self.body, self.operands)
 
     def run(self) -> KernelFunction:
@@ -60,7 +69,7 @@ class Lowering:
         return KernelFunction(
             name="_".join(dict.fromkeys(n.op for n in self.body.nodes if n.op != "constant"))[:60],
             operands=[BufferParameter(n, v.type.dtype) for v, n in self.operands.items()],
-            results=[BufferParameter(n, v.type.dtype) for v, n in self.results.items()],
+            results=[BufferParameter(self.results[v], v.type.dtype) for v in self.own_results],
             symbols=sorted(self.writer.symbols),
             body=self.writer.body,
             comments=_comments(self.node),
@@ -233,9 +242,11 @@ class Lowering:
         self.elements.known[hero.result] = accumulator
         self._store_all(
             list(self.results),
-            lambda value: position
-            if value.type.shape == position.shape
-            else Position(value.type.shape, flat=position.flat),
+            lambda value: (
+                position
+                if value.type.shape == position.shape
+                else Position(value.type.shape, flat=position.flat)
+            ),
         )
         del self.elements.known[hero.result]
 
@@ -325,9 +336,14 @@ def _is_vector(rule: Reduction, hero: Node) -> bool:
     out = Position(shape, [Var(INDEX, f"o{d}") for d in range(len(shape))])
     red = [Var(INDEX, f"r{d}") for d in range(len(rule.space))]
     index, _ = rule.index(out, red)
+    return reads(index[-1], Var(INDEX, f"o{len(shape) - 1}"))
+
+
+def reads(expr: Expr, variable: Var) -> bool:
+    """Whether an expression reads a local."""
     names: set[str] = set()
-    _variables(index[-1], names)
-    return f"o{len(shape) - 1}" in names
+    _variables(expr, names)
+    return variable.name in names
 
 
 def _variables(expr: Expr, names: set[str]) -> None:
@@ -364,9 +380,7 @@ def _invert(
     placed = rule.out(names[:m0], names[m0:n0], names[n0:])
     found: list[Expr] = [Const(INDEX, 0)] * len(sizes)
     for axis, expr in enumerate(placed):
-        inside: set[str] = set()
-        _variables(expr, inside)
-        members = [i for i, name in enumerate(names) if name.name in inside]
+        members = [i for i, name in enumerate(names) if reads(expr, name)]
         if len(members) == 1:
             found[members[0]] = out[axis]
         else:
@@ -383,4 +397,4 @@ def _comments(node: Node) -> list[str]:
     return print_graph(node.body).splitlines()
 
 
-__all__ = ["Lowering", "LowerContraction"]
+__all__ = ["LowerContraction", "Lowering"]

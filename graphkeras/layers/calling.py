@@ -119,9 +119,8 @@ def set_masks(owner: Any, inputs: Any, outputs: Any, previous: Any) -> None:
     if not owner.supports_masking:
         if previous is not None:
             warnings.warn(
-                f"Layer {owner.name!r} (of type {type(owner).__name__}) was passed an input with a "
-                "mask attached to it. However, this layer does not support masking and will "
-                "therefore destroy the mask information. Downstream layers will not see the mask.",
+                f"The mask of the inputs ends at layer {owner.name!r} ({type(owner).__name__}), "
+                "which has no supports_masking = True: the layers after it see no mask.",
                 stacklevel=2,
             )
         return

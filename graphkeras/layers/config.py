@@ -60,7 +60,7 @@ def unknown_arguments(owner: type, kwargs: dict[str, Any]) -> ValueError:
     names = [n for n in init_names(owner) if n != "args"]
     hints = [did_you_mean(name, names) for name in kwargs]
     return ValueError(
-        f"Unrecognized keyword arguments passed to {owner.__name__}: {kwargs}. "
+        f"{owner.__name__} has no argument {', '.join(map(repr, kwargs))}. "
         + " ".join(hint for hint in hints if hint)
         + f"\n  known: {', '.join(names)}"
     )

@@ -82,9 +82,9 @@ def _batch_shape(
     if tensor is not None:
         return tensor.shape
     if shape is not None and batch_shape is not None:
-        raise ValueError("You cannot pass both `shape` and `batch_shape` at the same time.")
+        raise ValueError("Input: give either `shape` or `batch_shape`, not both")
     if shape is None and batch_shape is None:
-        raise ValueError("You must pass a `shape` argument.")
+        raise ValueError("Input: `shape` is missing, such as shape=(784,)")
     if shape is not None:
         if isinstance(shape, int):
             raise ValueError(

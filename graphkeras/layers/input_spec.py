@@ -78,8 +78,8 @@ def check_inputs(specs: Any, inputs: Any, layer_name: str) -> None:
             continue
         if not hasattr(x, "shape"):
             raise ShapeError(
-                f"Inputs to a layer should be tensors. Got {x!r} (of type {type(x).__name__}) as "
-                f"input for layer {layer_name!r}."
+                f"The inputs of layer {layer_name!r} must be tensors or arrays, received {x!r} of "
+                f"type {type(x).__name__}."
             )
         _check_one(
             x, spec, f'Input {position} of layer "{layer_name}" is incompatible with the layer: '

@@ -111,8 +111,8 @@ class Layer(LayerState):
 
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ValueError(
-                f"Argument `name` must be a string and cannot contain character `/`. Received: "
-                f"name={name!r} (of type {type(name).__name__})"
+                f"a layer's name is a string without '/', received name={name!r} of type "
+                f"{type(name).__name__}"
             )
         self.name = name or auto_name(type(self).__name__)
         self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -193,8 +193,8 @@ class Layer(LayerState):
         for item in tree.flatten(loss):
             if not isinstance(item, Tensor):
                 raise ValueError(
-                    "`add_loss()` can only be called from inside `build()` or `call()`, on a "
-                    f"tensor input. Received invalid value: {item!r}"
+                    f"layer {self.name!r}: add_loss() takes tensors computed inside call(), "
+                    f"received {item!r}"
                 )
             self._losses.append(item)
 
@@ -203,7 +203,7 @@ class Layer(LayerState):
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The computation. Every layer defines it."""
         raise NotImplementedError(
-            f"Layer {type(self).__name__} does not have a `call()` method implemented."
+            f"{type(self).__name__} defines no call(): a layer needs call(self, inputs)."
         )
 
     @cached_property
@@ -359,8 +359,8 @@ class Layer(LayerState):
     def _check_initialized(self) -> None:
         if not self._initialized:
             raise RuntimeError(
-                f"In layer {type(self).__name__}, you forgot to call `super().__init__()` as the "
-                "first statement in the `__init__()` method. Go add it!"
+                f"The __init__() of {type(self).__name__} does not call super().__init__(); it "
+                "must, before anything else."
             )
 
     def __repr__(self) -> str:
@@ -426,8 +426,8 @@ def _input_shape_argument(kwargs: dict[str, Any]) -> tuple[int | None, ...] | No
     if whole is None and shape is None:
         return None
     warnings.warn(
-        "Do not pass an `input_shape`/`input_dim` argument to a layer. When using Sequential "
-        "models, prefer using an `Input(shape)` object as the first layer in the model instead.",
+        "`input_shape`/`input_dim` in a layer is accepted, but better put keras.Input(shape) in "
+        "front of the layers of the Sequential model.",
         stacklevel=4,
     )
     if whole is not None:

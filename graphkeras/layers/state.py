@@ -177,15 +177,15 @@ class LayerState:
         own = self.weights
         if len(own) != len(weights):
             raise ValueError(
-                f"You called `set_weights(weights)` on layer '{self.name}' with a weight list of "
-                f"length {len(weights)}, but the layer was expecting {len(own)} weights."
+                f"set_weights() of layer {self.name!r} expects {len(own)} arrays, received "
+                f"{len(weights)}."
                 + ("" if self.built else " The layer is not built yet: call it or build() first.")
             )
         for variable, value in zip(own, weights, strict=True):
             if tuple(np.shape(value)) != variable.shape:
                 raise ValueError(
-                    f"Layer {self.name} weight shape {variable.shape} is not compatible with "
-                    f"provided weight shape {tuple(np.shape(value))} (variable {variable.path!r})."
+                    f"set_weights() of layer {self.name!r}: the weight {variable.path!r} has shape "
+                    f"{variable.shape}, received an array of shape {tuple(np.shape(value))}"
                 )
         for variable, value in zip(own, weights, strict=True):
             variable.assign(value)
@@ -194,16 +194,15 @@ class LayerState:
         """Number of scalars in the weights. Raises `ValueError` before they exist."""
         if not self.built:
             raise ValueError(
-                f"You tried to call `count_params` on layer '{self.name}', but the layer isn't "
-                f"built. You can build it manually via: `layer.build(input_shape)`."
+                f"count_params() of layer {self.name!r}: it has no weights yet. Call it, or "
+                "build(input_shape)."
             )
         return sum(int(v.buffer.size) for v in self.weights)
 
     def _first_node(self, what: str) -> CallNode:
         if not self._inbound_nodes:
             raise AttributeError(
-                f"The layer {self.name!r} has never been called on a symbolic tensor and thus has "
-                f"no defined {what}."
+                f"layer {self.name!r} has no {what}: it was never called on a symbolic tensor"
             )
         return self._inbound_nodes[0]
 

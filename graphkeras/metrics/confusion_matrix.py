@@ -85,14 +85,7 @@ def update_confusion_matrix(
         ShapeError: If labels and predictions differ in rank, or `class_id` has no axis.
     """
     dtype = next(iter(variables.values())).dtype
-    y_pred = ops.cast(ops.convert_to_tensor(y_pred), dtype)
-    y_true = ops.cast(ops.convert_to_tensor(y_true), dtype)
-    y_pred, y_true = squeeze_or_expand_to_same_rank(y_pred, y_true)
-    if len(y_pred.shape) != len(y_true.shape):
-        raise ShapeError(
-            "Labels and predictions must have the same shape. Received: "
-            f"y_true.shape={y_true.shape}, y_pred.shape={y_pred.shape}"
-        )
+    y_true, y_pred = _as_pair(y_true, y_pred, dtype)
     weight = _align_weight(sample_weight, y_true, dtype)
     if top_k is not None:
         y_pred = _keep_top_k(y_pred, top_k)
@@ -102,15 +95,26 @@ def update_confusion_matrix(
         weight = weight * ops.expand_dims(ops.convert_to_tensor(label_weights, dtype=dtype), 0)
     weight = ops.broadcast_to(weight, ops.shape(y_pred))
     is_true = ops.not_equal(y_true, 0.0)
+    if not multi_label:
+        y_pred, weight, is_true = (ops.reshape(x, (-1,)) for x in (y_pred, weight, is_true))
+    positive = _positive(y_pred, thresholds, evenly_distributed, dtype)
     true_weight = ops.where(is_true, weight, 0.0)
     false_weight = ops.where(is_true, 0.0, weight)
-    if not multi_label:
-        y_pred, true_weight, false_weight = (
-            ops.reshape(x, (-1,)) for x in (y_pred, true_weight, false_weight)
-        )
-    positive = _positive(y_pred, thresholds, evenly_distributed, dtype)
     _add(variables, "true_positives", "false_negatives", positive, true_weight)
     _add(variables, "false_positives", "true_negatives", positive, false_weight)
+
+
+def _as_pair(y_true: Any, y_pred: Any, dtype: str) -> tuple[Any, Any]:
+    """Labels and predictions in a dtype and of one rank."""
+    y_pred = ops.cast(ops.convert_to_tensor(y_pred), dtype)
+    y_true = ops.cast(ops.convert_to_tensor(y_true), dtype)
+    y_pred, y_true = squeeze_or_expand_to_same_rank(y_pred, y_true)
+    if len(y_pred.shape) != len(y_true.shape):
+        raise ShapeError(
+            "Labels and predictions must have the same shape. Received: "
+            f"y_true.shape={y_true.shape}, y_pred.shape={y_pred.shape}"
+        )
+    return y_true, y_pred
 
 
 def _add(

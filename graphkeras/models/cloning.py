@@ -47,9 +47,8 @@ def clone_model(
     graph = model._graph
     if graph is None:
         raise ValueError(
-            "Expected `model` argument to be a functional `Model` or `Sequential` instance. "
-            f"Received: {model!r}, whose layers are connected in its own `call`. "
-            "Make another instance of its class."
+            f"clone_model() copies Sequential and functional models; the layers of {model!r} are "
+            "connected in its own call(). Make another instance of its class."
         )
     made: dict[int, Any] = {}
 

@@ -46,7 +46,7 @@ class CallGraph:
                 if is_layer(tensor):
                     hint = " It is a layer: call it on a tensor and give the result."
                 raise ValueError(
-                    f"All `{what}` values must be KerasTensors. Received: {what}={tensor!r} of "
+                    f"The {what} of a model must be symbolic tensors, received {tensor!r} of "
                     f"type {type(tensor).__name__}.{hint} Make inputs with keras.Input(shape)."
                 )
 

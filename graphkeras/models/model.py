@@ -90,12 +90,12 @@ class Model(Trainer, Layer):
         """The layers of the model, not those inside them; of a Sequential without the input."""
         return self._public_layers()
 
-    def _public_layers(self) -> list[Layer]:
-        return self._layers
-
     @layers.setter
     def layers(self, _: Any) -> None:
-        raise AttributeError("`Model.layers` attribute is reserved and should not be used.")
+        raise AttributeError("Model.layers cannot be set; give your list of layers another name")
+
+    def _public_layers(self) -> list[Layer]:
+        return self._layers
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of a name or position.
@@ -104,13 +104,13 @@ class Model(Trainer, Layer):
             ValueError: where there is none, or not exactly one of the arguments is given.
         """
         if (name is None) == (index is None):
-            raise ValueError("Provide either a layer name or layer index to `get_layer`.")
+            raise ValueError("get_layer() takes either a name or an index")
         layers = self.layers
         if index is not None:
             if index >= len(layers):
                 raise ValueError(
-                    f"Was asked to retrieve layer at index {index} but model only has "
-                    f"{len(layers)} layers."
+                    f"model {self.name!r} has {len(layers)} layers, so there is none at index "
+                    f"{index}"
                 )
             return layers[index]
         for layer in layers:
@@ -118,7 +118,8 @@ class Model(Trainer, Layer):
                 return layer
         names = [layer.name for layer in layers]
         raise ValueError(
-            f"No such layer: {name}. Existing layers are: {names}. {did_you_mean(name, names)}"
+            f"model {self.name!r} has no layer {name!r}. {did_you_mean(name, names)}\n"
+            f"  layers: {', '.join(names)}"
         )
 
     # Calls -------------------------------------------------------------------------------
@@ -143,7 +144,7 @@ class Model(Trainer, Layer):
         """The outputs for the inputs. Subclasses define it."""
         if self._graph is None:
             raise NotImplementedError(
-                f"Model {type(self).__name__} does not have a `call()` method implemented."
+                f"{type(self).__name__} defines no call(): a model needs call(self, inputs)."
             )
         return self._graph.run(self._standardized(inputs, mask))
 
@@ -175,9 +176,9 @@ class Model(Trainer, Layer):
             missing = [k for k in keys if k not in inputs]
             if missing:
                 raise ShapeError(
-                    f"Missing data for input {missing[0]!r} of model {self.name!r}. You passed a "
-                    f"data dictionary with keys {list(inputs)}. Expected the following keys: "
-                    f"{keys}. {did_you_mean(missing[0], [str(k) for k in inputs])}"
+                    f"The input {missing[0]!r} of model {self.name!r} is missing: expected data "
+                    f"for {keys}, received {list(inputs)}. "
+                    f"{did_you_mean(missing[0], [str(k) for k in inputs])}"
                 )
             inputs = {k: inputs[k] for k in keys}
             return tree.flatten(inputs) if isinstance(structure, dict) else list(inputs.values())
@@ -287,8 +288,8 @@ def check_unique_names(operations: list[Any], model: str) -> None:
             if operation.name in names:
                 count = sum(getattr(o, "name", None) == operation.name for o in operations)
                 raise ValueError(
-                    f'The name "{operation.name}" is used {count} times in the model {model!r}. '
-                    "All operation names should be unique. Give the layers other names."
+                    f"{count} layers of model {model!r} have the name {operation.name!r}. "
+                    "Give each layer a name of its own."
                 )
             names.add(operation.name)
 

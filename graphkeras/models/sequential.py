@@ -78,9 +78,8 @@ class Sequential(Model):
             raise ValueError(_no_layer(layer))
         if isinstance(layer, InputLayer) and self._stack:
             raise ValueError(
-                f"Sequential model '{self.name}' has already been configured to use input shape "
-                f"{_first_shape(self._stack)}. You cannot add a different Input layer to it: an "
-                "Input comes first."
+                f"model {self.name!r} already begins with the input shape "
+                f"{_first_shape(self._stack)}; an Input can only come first."
             )
         shape = layer._batch_input_shape
         if not self._stack and not isinstance(layer, InputLayer) and shape is not None:
@@ -91,7 +90,7 @@ class Sequential(Model):
     def pop(self, rebuild: bool = True) -> Layer:
         """Removes the last layer and returns it. Raises `ValueError` where there is none."""
         if not self._stack:
-            raise ValueError(f"Sequential model '{self.name}' has no layers to remove.")
+            raise ValueError(f"model {self.name!r} has no layers to remove")
         layer = self._stack.pop()
         self.built, self._graph = False, None
         if rebuild:
@@ -123,13 +122,12 @@ class Sequential(Model):
         """
         if not self._stack:
             raise ValueError(
-                f"Sequential model {self.name} cannot be built because it has no layers. "
-                "Call `model.add(layer)`."
+                f"model {self.name!r} has no layers to build; add some with model.add(layer)"
             )
         first = self._stack[0]
         if input_shape is None:
             if not isinstance(first, InputLayer):
-                raise ValueError("You must provide an `input_shape` argument.")
+                raise ValueError(f"build() of {self.name!r} needs an input_shape")
             input_shape = first.batch_shape
         if not _is_shape(input_shape):
             return
@@ -138,8 +136,8 @@ class Sequential(Model):
             self._stack.insert(0, InputLayer(batch_shape=shape, dtype=_input_dtype(first)))
         elif not _agree(first.batch_shape, shape):
             raise ValueError(
-                f"Sequential model '{self.name}' has already been configured to use input shape "
-                f"{first.batch_shape}. You cannot build it with input_shape {shape}"
+                f"model {self.name!r} has the input shape {first.batch_shape} and cannot be built "
+                f"for the input shape {shape}"
             )
         x = self._stack[0].output
         start = x
@@ -195,8 +193,7 @@ def _first_shape(stack: list[Layer]) -> Any:
 
 def _no_layer(thing: Any) -> str:
     text = (
-        "Only instances of `keras.Layer` can be added to a Sequential model. "
-        f"Received: {thing!r} (of type {type(thing).__name__})"
+        f"a Sequential model is made of layers, received {thing!r} of type {type(thing).__name__}"
     )
     if inspect.isclass(thing) and issubclass(thing, Layer):
         return f"{text}. It is the class: write {thing.__name__}(...) with its arguments."

@@ -81,6 +81,19 @@ def _check_fits(what: str, shape: Shape, sizes: Sequence[int], window: Sequence[
         )
 
 
+def _groups(x: Tensor, w: Tensor) -> int:
+    """How many groups of input channels a kernel works on. Raises `ValueError`."""
+    if len(w.dims) != len(x.dims):
+        raise ValueError(f"conv: inputs {x.shape} and kernel {w.shape} differ in rank")
+    channels, depth = static(x.dims[-1], "the number of channels"), w.dims[-2]
+    if not isinstance(depth, int) or depth == 0 or channels % depth:
+        raise ValueError(
+            f"conv: the number of input channels must be a multiple of the kernel's, "
+            f"received {channels} and {depth} (inputs {x.shape}, kernel {w.shape})"
+        )
+    return channels // depth
+
+
 @op
 def conv(
     inputs: TensorLike,
@@ -107,14 +120,7 @@ def conv(
     x, w = promote(inputs, kernel, floating=True)
     x, back = _channels_last(x, data_format)
     rank = len(x.dims) - 2
-    if len(w.dims) != rank + 2:
-        raise ValueError(f"conv: inputs {x.shape} and kernel {w.shape} differ in rank")
-    channels, depth = static(x.dims[-1], "the number of channels"), w.dims[-2]
-    if not isinstance(depth, int) or depth == 0 or channels % depth:
-        raise ValueError(
-            f"conv: the number of input channels must be a multiple of the kernel's, "
-            f"received {channels} and {depth} (inputs {x.shape}, kernel {w.shape})"
-        )
+    groups = _groups(x, w)
     step, spread = per_axis(strides, rank, "strides"), per_axis(dilation_rate, rank, "dilation")
     sizes = _spatial(x, "conv")
     window = tuple(
@@ -131,7 +137,7 @@ def conv(
         padding=pairs,
         lhs_dilation=(1,) * rank,
         rhs_dilation=spread,
-        groups=channels // depth,
+        groups=groups,
     )
     return back(result)
 

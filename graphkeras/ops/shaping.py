@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -235,7 +236,7 @@ def split(x: TensorLike, indices_or_sections: Any, axis: int = 0) -> list[Tensor
 
 def _cut(x: Tensor, positions: Sequence[Dim], axis: int) -> list[Tensor]:
     edges: list[Dim] = [0, *positions, x.dims[axis]]
-    return [cut(x, axis, low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return [cut(x, axis, low, high) for low, high in pairwise(edges)]
 
 
 def cut(x: Tensor, axis: int, start: Dim, stop: Dim) -> Tensor:

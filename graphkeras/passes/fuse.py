@@ -33,51 +33,36 @@ Kernel patterns, in the terms of the loops they become:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 
 from graphkeras.ir.access import Accesses, accesses, loop_position
 from graphkeras.ir.builder import Builder
-from graphkeras.ir.dims import Dim, Shape, product
+from graphkeras.ir.dims import Shape
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.ir.position import Position
 from graphkeras.ir.scalar import Expr
+from graphkeras.passes.fusion_kernel import (
+    INLINED,
+    Kernel,
+    Pattern,
+    expands,
+    has_overlap,
+    hero,
+    is_constant,
+    loop_value,
+    node_of,
+    numel,
+    reduces_trailing,
+    row_offset,
+    rows_numel,
+    worth_rows,
+)
 
 CHEAP = 3
 """Cost up to which a tree is recomputed by several readers instead of being written."""
 MAX_OUTPUTS = 8
 """Outputs of one kernel; more pointers than this and LLVM's alias checks stop vectorising."""
-MAX_SERIAL = 4096
-"""Elements that one row may have where there is only one row, so nothing runs in parallel."""
-INLINED = (Kind.ELEMENTWISE, Kind.INJECTIVE)
-
-
-class Pattern(Enum):
-    """The loops a kernel becomes."""
-
-    LOOP = "loop"
-    ROWS = "rows"
-    REDUCE = "reduce"
-    CONTRACT = "contract"
-    OPAQUE = "opaque"
-
-
-@dataclass
-class Kernel:
-    """A kernel while it grows."""
-
-    pattern: Pattern
-    space: Shape
-    """LOOP, REDUCE, CONTRACT: shape of the outputs' loop. ROWS: R + C."""
-    rows: int
-    """ROWS: how many dims of `space` are R."""
-    roots: list[Node]
-    """Written nodes, in topological order."""
-    order: int
-    """Position of the first root in the graph."""
-    notes: list[str] = field(default_factory=list)
-    """Why consumers were not merged."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +87,17 @@ class _Fusion:
         self.outputs = set(graph.outputs)
         self.written: set[Value] = set()
         self.kernel_of: dict[Node, Kernel] = {}
-        self.leaves: dict[Kernel, None] = {}
+        self.below: dict[Kernel, int] = {}
+        """Kernels that a kernel depends on, as bits at the positions of their roots."""
         self.reads: dict[Node, Accesses] = {}
         self.position = {node: i for i, node in enumerate(graph.nodes)}
 
     def run(self) -> Graph:
         self._choose_written()
         for node in self.graph.nodes:
-            if any(v in self.written for v in node.results) and not _is_constant(node):
-                self.kernel_of[node] = self._kernel(node)
+            if any(v in self.written for v in node.results) and not is_constant(node):
+                kernel = self.kernel_of[node] = self._kernel(node)
+                self.below[kernel] = self._bits_below(kernel)
         self._merge_aligned()
         self._merge_scalars()
         return self._rebuild()
@@ -142,7 +129,7 @@ class _Fusion:
                 return True
             if kind is Kind.CONTRACT and not self._is_movement(value):
                 return True
-            if tree > 1 and (_expands(value, user) or _has_overlap(user)):
+            if tree > 1 and (expands(value, user) or has_overlap(user)):
                 return True
         return len(users) > 1 and tree > CHEAP
 
@@ -170,7 +157,7 @@ class _Fusion:
         if op.kind is Kind.REDUCE:
             operand = node.inputs[0].type.shape
             rows = len(shape)
-            if _reduces_trailing(node):
+            if reduces_trailing(node):
                 return Kernel(Pattern.ROWS, operand, rows, [node], order)
             return Kernel(Pattern.REDUCE, shape, 0, [node], order)
         if op.kind in INLINED:
@@ -228,31 +215,31 @@ class _Fusion:
         patterns = first.pattern, second.pattern
         if second.pattern is Pattern.LOOP and first.pattern is not Pattern.OPAQUE:
             if first.pattern is not Pattern.ROWS:
-                same = _numel(first.space) == _numel(second.space)
+                same = numel(first.space) == numel(second.space)
                 return (first.pattern, first.space, 0) if same else None
-            if _numel(second.space) in (_rows_numel(first), _numel(first.space)):
+            if numel(second.space) in (rows_numel(first), numel(first.space)):
                 return first.pattern, first.space, first.rows
-        if patterns == (Pattern.LOOP, Pattern.ROWS):
-            if _numel(first.space) in (_rows_numel(second), _numel(second.space)):
-                return second.pattern, second.space, second.rows
+        inside = (rows_numel(second), numel(second.space))
+        if patterns == (Pattern.LOOP, Pattern.ROWS) and numel(first.space) in inside:
+            return second.pattern, second.space, second.rows
         if patterns == (Pattern.ROWS, Pattern.ROWS):
-            same = _rows_numel(first) == _rows_numel(second)
-            if same and _numel(first.space) == _numel(second.space):
+            same = rows_numel(first) == rows_numel(second)
+            if same and numel(first.space) == numel(second.space):
                 return first.pattern, first.space, first.rows
         return None
 
     def _all_aligned(self, first: Kernel, second: Kernel) -> bool:
         """Whether every read of `second`'s roots from `first` is at the loop's own element."""
         rows = first if first.pattern is Pattern.ROWS else second
-        if rows.pattern is Pattern.ROWS and not _worth_rows(rows):
+        if rows.pattern is Pattern.ROWS and not worth_rows(rows):
             return False
         produced = {v for root in first.roots for v in root.results}
         for root in second.roots:
-            loop = _loop_value(root)
+            loop = loop_value(root)
             position = loop_position(loop)
             allowed = {position.flat}
-            if rows.pattern is Pattern.ROWS and _numel(loop.type.shape) == _numel(rows.space):
-                allowed.add(_row_offset(position, rows))
+            if rows.pattern is Pattern.ROWS and numel(loop.type.shape) == numel(rows.space):
+                allowed.add(row_offset(position, rows))
             for value, offsets in self._reads(root).items():
                 if value in produced and not self._fits(value, offsets, allowed, rows, position):
                     return False
@@ -270,9 +257,10 @@ class _Fusion:
             return False
         if rows.pattern is not Pattern.ROWS:
             return True
-        row_value = _numel(value.type.shape) == _rows_numel(rows)
-        whole = _numel(position.shape) == _numel(rows.space) != _rows_numel(rows)
-        return offsets == ({_row_offset(position, rows)} if row_value and whole else {position.flat})
+        row_value = numel(value.type.shape) == rows_numel(rows)
+        whole = numel(position.shape) == numel(rows.space) != rows_numel(rows)
+        own = row_offset(position, rows) if row_value and whole else position.flat
+        return offsets == {own}
 
     def _merge(
         self, first: Kernel, second: Kernel, pattern: Pattern, space: Shape, rows: int
@@ -283,12 +271,18 @@ class _Fusion:
         )
         for root in roots:
             self.kernel_of[root] = merged
+        bits = self._bits_of(merged)
+        below = (self.below.pop(first) | self.below.pop(second)) & ~bits
+        for kernel, others in self.below.items():
+            if others & bits:
+                self.below[kernel] = others | bits | below
+        self.below[merged] = below
 
     def _merge_scalars(self) -> None:
         """Joins kernels that compute single numbers: each launch costs more than they do."""
         last: Kernel | None = None
         for kernel in self._kernels():
-            if kernel.pattern is not Pattern.LOOP or _numel(kernel.space) != 1:
+            if kernel.pattern is not Pattern.LOOP or numel(kernel.space) != 1:
                 continue
             if last is None:
                 last = kernel
@@ -302,18 +296,18 @@ class _Fusion:
             last = self.kernel_of[kernel.roots[0]]
 
     def _kernels(self) -> list[Kernel]:
-        return list({id(k): k for k in self.kernel_of.values()}.values())
+        return list(dict.fromkeys(self.kernel_of.values()))
 
-    def _operands(self, kernel: Kernel) -> set[Kernel]:
+    def _operands(self, kernel: Kernel) -> list[Kernel]:
         """Kernels that `kernel` reads directly."""
-        found: dict[int, Kernel] = {}
+        found: dict[Kernel, None] = {}
         for root in kernel.roots:
             for value in self._leaf_values(root):
                 if value.producer in self.kernel_of:
                     source = self.kernel_of[value.producer]
                     if source is not kernel:
-                        found[id(source)] = source
-        return _IdentitySet(found.values())
+                        found.setdefault(source)
+        return list(found)
 
     def _leaf_values(self, root: Node) -> Iterable[Value]:
         seen: set[Value] = set()
@@ -328,22 +322,19 @@ class _Fusion:
             else:
                 stack.extend(value.producer.inputs)
 
+    def _bits_of(self, kernel: Kernel) -> int:
+        return sum(1 << self.position[root] for root in kernel.roots)
+
+    def _bits_below(self, kernel: Kernel) -> int:
+        bits = 0
+        for operand in self._operands(kernel):
+            bits |= self.below[operand] | self._bits_of(operand)
+        return bits
+
     def _path_between(self, first: Kernel, second: Kernel) -> bool:
         """Whether `second` depends on `first` through a third kernel."""
-        stack = [k for k in self._operands(second) if k is not first]
-        seen: set[int] = set()
-        while stack:
-            kernel = stack.pop()
-            if id(kernel) in seen or max(map(self.position.__getitem__, kernel.roots)) < (
-                first.order
-            ):
-                continue
-            seen.add(id(kernel))
-            operands = self._operands(kernel)
-            if any(k is first for k in operands):
-                return True
-            stack.extend(operands)
-        return False
+        bits = self._bits_of(first)
+        return any(self.below[k] & bits for k in self._operands(second) if k is not first)
 
     # ---- the new graph
 
@@ -355,7 +346,7 @@ class _Fusion:
             for value in root.results:
                 if value in self.outputs or self._read_outside(value, inside):
                     found.append(value)
-        return sorted(found, key=lambda v: (self.position[_node(v)], v.index))
+        return sorted(found, key=lambda v: (self.position[node_of(v)], v.index))
 
     def _read_outside(self, value: Value, inside: set[Node]) -> bool:
         stack = list(self.graph.users.get(value, ()))
@@ -375,13 +366,13 @@ class _Fusion:
         builder.inputs = list(self.graph.inputs)
         new: dict[Value, Value] = {v: v for v in self.graph.inputs}
         for node in self.graph.nodes:
-            if _is_constant(node) and (not is_scalar_constant(node) or node.result in self.outputs):
+            if is_constant(node) and (not is_scalar_constant(node) or node.result in self.outputs):
                 new[node.result] = builder.keep(node, ())[0]
         for kernel in self._topological():
             outputs = self._outputs(kernel.roots)
             body, operands = self._body(kernel, outputs)
-            hero = _hero(kernel)
-            with builder.at(hero.loc, tuple(body.nodes)):
+            main = hero(kernel)
+            with builder.at(main.loc, tuple(body.nodes)):
                 results = builder.fused(
                     body,
                     [new[v] for v in operands],
@@ -395,13 +386,13 @@ class _Fusion:
         return builder.build(outputs, self.graph.aliases, self.graph.output_names)
 
     def _topological(self) -> list[Kernel]:
-        done: dict[int, None] = {}
+        done: set[Kernel] = set()
         order: list[Kernel] = []
 
         def visit(kernel: Kernel) -> None:
-            if id(kernel) in done:
+            if kernel in done:
                 return
-            done[id(kernel)] = None
+            done.add(kernel)
             for operand in sorted(self._operands(kernel), key=lambda k: k.order):
                 visit(operand)
             order.append(kernel)
@@ -426,7 +417,7 @@ class _Fusion:
                     operands.setdefault(value)
                 else:
                     stack.append(value.producer)
-        body = Builder(_hero(kernel).op, made_by=Fuse.name)
+        body = Builder(hero(kernel).op, made_by=Fuse.name)
         ordered = sorted(operands, key=self._value_order)
         new = {v: body.input(v.type, v.name) for v in ordered}
         for node in sorted(needed, key=self.position.__getitem__):
@@ -438,94 +429,3 @@ class _Fusion:
         if value.producer is None:
             return -1, self.graph.inputs.index(value)
         return self.position[value.producer], value.index
-
-
-class _IdentitySet(list["Kernel"]):
-    """Kernels compared by identity (they grow, so they have no hash)."""
-
-
-def _node(value: Value) -> Node:
-    assert value.producer is not None
-    return value.producer
-
-
-def _is_constant(node: Node) -> bool:
-    return get_op(node.op).kind is Kind.CONSTANT
-
-
-def _hero(kernel: Kernel) -> Node:
-    heroes = [r for r in kernel.roots if get_op(r.op).kind not in INLINED]
-    return heroes[0] if heroes else kernel.roots[-1]
-
-
-def _numel(shape: Shape) -> Dim:
-    return product(shape)
-
-
-def _rows_numel(kernel: Kernel) -> Dim:
-    return product(kernel.space[: kernel.rows])
-
-
-def _row_offset(position: Position, rows: Kernel) -> Expr:
-    """Offset of the row that an element at `position` of R x C lies in."""
-    shape, indices = position.shape, position.indices
-    for split in range(len(shape) + 1):
-        if product(shape[:split]) == _rows_numel(rows):
-            return Position(shape[:split], indices[:split]).flat
-    return position.flat // 1
-
-
-def _worth_rows(kernel: Kernel) -> bool:
-    """One row alone would run on one thread: only for small ones."""
-    rows, numel = _rows_numel(kernel), _numel(kernel.space)
-    if isinstance(rows, int) and rows < 8:
-        return isinstance(numel, int) and numel <= MAX_SERIAL
-    return True
-
-
-def _loop_value(root: Node) -> Value:
-    """The value whose shape a root's loop runs over."""
-    return root.inputs[0] if get_op(root.op).kind is Kind.REDUCE else root.result
-
-
-def _reduces_trailing(node: Node) -> bool:
-    """Whether a reduction keeps the leading dims and removes all others."""
-    op = get_op(node.op)
-    assert op.reduction is not None
-    rule = op.reduction(node)
-    kept = node.types[0].shape
-    operand = node.inputs[0].type.shape
-    return (
-        not rule.window
-        and operand[: len(kept)] == kept
-        and tuple(rule.space) == operand[len(kept) :]
-        and _keeps_leading(node)
-    )
-
-
-def _keeps_leading(node: Node) -> bool:
-    """Distinguishes `[N,N] -> [N]` over axis 1 from over axis 0, where shapes cannot."""
-    op = get_op(node.op)
-    assert op.reduction is not None
-    rule = op.reduction(node)
-    out = loop_position(node.result, "o")
-    red = loop_position(Value(node.types[0].with_shape(rule.space), None), "r").indices
-    index, conditions = rule.index(out, red)
-    return not conditions and list(index) == [*out.indices, *red]
-
-
-def _expands(value: Value, user: Node) -> bool:
-    """Whether a user reads elements of `value` several times (broadcast, gather)."""
-    if get_op(user.op).kind is not Kind.INJECTIVE:
-        return False
-    result = user.types[0].numel
-    if result == value.type.numel:
-        return False
-    return not (isinstance(result, int) and isinstance(value.type.numel, int)) or (
-        result > value.type.numel
-    )
-
-
-def _has_overlap(user: Node) -> bool:
-    op = get_op(user.op)
-    return op.kind is Kind.REDUCE and op.reduction is not None and op.reduction(user).window

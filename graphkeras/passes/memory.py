@@ -65,9 +65,7 @@ class MemoryPlan:
         peak = max((offsets[i] + nbytes[i] for i in range(len(nbytes))), default=0)
         return Layout(tuple(offsets), peak, unplanned, self._lower_bound(nbytes))
 
-    def _lowest_gap(
-        self, i: int, nbytes: list[int], offsets: list[int], placed: list[int]
-    ) -> int:
+    def _lowest_gap(self, i: int, nbytes: list[int], offsets: list[int], placed: list[int]) -> int:
         buffer = self.buffers[i]
         blocked = sorted(
             (offsets[j], offsets[j] + nbytes[j])

@@ -2,11 +2,11 @@
 
     generated text -> <text16>_<name>.py -> Numba, LLVM -> <key>.o.bin -> address
 
-The source file is named by a digest of its text, the object code by the key: a digest of everything the object code depends on: the text, the code generator's
-own sources, versions, and the CPU. Files are written beside their place and moved there in
-one step, so processes and threads may compile the same kernel at once: the last one wins, all
-are equal. An entry carries a checksum; a damaged one is compiled again. Loading a cached
-kernel imports no Numba.
+The source file is named by a digest of its text, the object code by the key: a digest of
+everything it depends on, which is the text, the code generator's own sources, versions, and
+the CPU. Files are written beside their place and moved there in one step, so processes and
+threads may compile the same kernel at once: the last one wins, all are equal. An entry carries
+a checksum; a damaged one is compiled again. Loading a cached kernel imports no Numba.
 """
 
 from __future__ import annotations
@@ -39,6 +39,16 @@ _MAGIC = b"graphkeras-kernel-1\n"
 _DIGEST = hashlib.sha256().digest_size
 
 
+_COMPILING_SOURCES = (
+    "codegen/cpu/intrinsics.py",
+    "codegen/cpu/microkernel.py",
+    "runtime/intrinsics.py",
+    "runtime/native.py",
+    "runtime/numba_compiler.py",
+)
+"""What generated modules import, and what compiles them."""
+
+
 @dataclass(frozen=True)
 class Function:
     """A native function to compile: one function of a generated module, with a C signature."""
@@ -50,6 +60,13 @@ class Function:
     entry: str = "kernel"
     arguments: tuple[str, ...] = ("int64", "int64", "int64*")
     result: str = "void"
+    comment: str = ""
+    """Lines for the head of the file; like the name, no part of what is compiled."""
+
+    @staticmethod
+    def of(source: KernelSource) -> Function:
+        """A kernel as a function with the kernel's signature."""
+        return Function(source.name, source.text, comment=source.comment)
 
 
 _addresses: dict[str, int] = {}
@@ -79,7 +96,7 @@ def load(sources: Sequence[KernelSource]) -> list[int]:
     Raises:
         native.KernelCompileError: A source does not compile.
     """
-    return load_functions([Function(source.name, source.text) for source in sources])
+    return load_functions([Function.of(source) for source in sources])
 
 
 def load_functions(functions: Sequence[Function]) -> list[int]:
@@ -98,18 +115,18 @@ def load_functions(functions: Sequence[Function]) -> list[int]:
 def assembly(source: KernelSource) -> str:
     """The machine code of a kernel as assembly text, compiled anew."""
     target = native.cpu()
-    module = _compile(Function(source.name, source.text), target)
+    module = _compile(Function.of(source), target)
     return str(native.target_machine(target).emit_assembly(module))
 
 
 def llvm_ir(source: KernelSource) -> str:
     """The optimised LLVM IR of a kernel, compiled anew."""
-    return str(_compile(Function(source.name, source.text), native.cpu()))
+    return str(_compile(Function.of(source), native.cpu()))
 
 
 def source_path(source: KernelSource) -> Path:
     """Where the readable source of a kernel is kept."""
-    return _source_path(Function(source.name, source.text))
+    return _source_path(Function.of(source))
 
 
 def folder() -> Path:
@@ -154,10 +171,8 @@ def _sources_digest() -> bytes:
     """Digest of the sources that decide how a text becomes machine code."""
     root = Path(graphkeras.__file__).parent
     digest = hashlib.sha256()
-    for part in ("codegen", "runtime"):
-        for path in sorted((root / part).rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode() + b"\0")
-            digest.update(path.read_bytes() + b"\0")
+    for name in _COMPILING_SOURCES:
+        digest.update(name.encode() + b"\0" + (root / name).read_bytes() + b"\0")
     return digest.digest()
 
 
@@ -240,7 +255,8 @@ def _compile(function: Function, target: native.Cpu) -> Any:
     from graphkeras.runtime.numba_compiler import compile_module
 
     path = _source_path(function)
-    text = function.text.encode()
+    head = "".join(f"# {line}".rstrip() + "\n" for line in function.comment.splitlines())
+    text = (head + function.text).encode()
     if not path.exists() or path.read_bytes() != text:
         _write(path, text)
     symbol = _symbol(_key(function, target))

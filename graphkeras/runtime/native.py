@@ -49,6 +49,9 @@ def cpu() -> Cpu:
     return Cpu(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
 
 
+_ELF = b"\x7fELF\x02\x01"
+"""Head of a 64-bit little-endian ELF file."""
+
 _machines: dict[Cpu, Any] = {}
 _engine: Any = None
 _kept: list[bytes] = []
@@ -127,6 +130,8 @@ def _load_math_library() -> None:
 
 def _check_symbols(symbol: str, code: bytes) -> None:
     # LLVM ends the process at an unknown symbol; an exception says which one it is.
+    if not code.startswith(_ELF):
+        return
     missing = [name for name in undefined_symbols(code) if not llvm.address_of_symbol(name)]
     if missing:
         raise NativeCodeError(f"{symbol} needs {', '.join(missing)}, unknown in this process")
@@ -138,7 +143,7 @@ def undefined_symbols(code: bytes) -> list[str]:
     Raises:
         NativeCodeError: `code` is not a 64-bit little-endian ELF object.
     """
-    if code[:6] != b"\x7fELF\x02\x01":
+    if not code.startswith(_ELF):
         raise NativeCodeError("not a 64-bit little-endian ELF object file")
     (table,) = struct.unpack_from("<Q", code, 0x28)
     size, count = struct.unpack_from("<HH", code, 0x3A)

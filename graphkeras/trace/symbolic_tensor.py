@@ -124,6 +124,7 @@ class FunctionCall:
     name: str
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the function."""
         return self.function(*args, **kwargs)
 
 

@@ -40,6 +40,10 @@ class TrainingState:
                 warnings.warn("The model does not have any trainable weights.", stacklevel=2)
         return self._trainable
 
+    def forget_trainable(self) -> None:
+        """Lets the next training step decide anew which variables it changes."""
+        self._trainable = None
+
     def prepare_optimizer(self, model: Any) -> None:
         """Makes the optimizer's variables."""
         variables = self.trainable_variables(model)

@@ -61,10 +61,7 @@ class StepCache:
 
     def __init__(self) -> None:
         self._steps: dict[Any, Step] = {}
-
-    def clear(self) -> None:
-        """Forgets all steps: the next call traces again."""
-        self._steps.clear()
+        self._weights: list[int] = []
 
     def get(self, model: Any, mode: str, batch: Batch) -> Step:
         """The step for batches like this one.
@@ -79,6 +76,7 @@ class StepCache:
             StructureError: The targets do not match the outputs.
         """
         types = _types(model, Batch(batch.x) if mode == "predict" else batch)
+        self._follow(model)
         keep_finite = config.setting("nan_loss") == "raise"
         # A schedule set on the optimizer is part of the graph; a number is a variable's value.
         rate = getattr(model.optimizer, "_learning_rate", None) if mode == "train" else None
@@ -86,6 +84,18 @@ class StepCache:
         if key not in self._steps:
             self._steps[key] = _make(model, mode, types, keep_finite)
         return self._steps[key]
+
+    def made(self) -> list[Step]:
+        """The steps made so far, oldest first."""
+        return list(self._steps.values())
+
+    def _follow(self, model: Any) -> None:
+        """Forgets all steps where layers were added or removed since they were made."""
+        weights = [id(variable) for variable in model.weights]
+        if weights != self._weights:
+            self._steps.clear()
+            self._weights = weights
+            model.training_state.forget_trainable()
 
 
 def all_built(model: Any) -> bool:

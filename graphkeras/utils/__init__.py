@@ -5,6 +5,7 @@ from graphkeras.config import (
     enable_interactive_logging,
     is_interactive_logging_enabled,
 )
+from graphkeras.utils.compiled_steps import compiled_steps
 from graphkeras.utils.numerical import normalize, to_categorical
 from graphkeras.utils.plot_model import model_to_dot, plot_model
 from graphkeras.utils.progbar import Progbar
@@ -19,6 +20,7 @@ __all__ = [
     "Progbar",
     "PyDataset",
     "Sequence",
+    "compiled_steps",
     "disable_interactive_logging",
     "enable_interactive_logging",
     "is_interactive_logging_enabled",

@@ -58,9 +58,7 @@ def plot_model(
     from graphkeras.viz.model_view import Shown, model_view
     from graphkeras.viz.render import explain, write_picture
 
-    show = Shown(
-        show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable
-    )
+    show = Shown(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable)
     view = model_view(model, show, expand_nested)
     path = Path(to_file)
     path = path if path.suffix else path.with_suffix(".png")
@@ -102,9 +100,7 @@ def model_to_dot(
     from graphkeras.viz.dot import view_to_dot
     from graphkeras.viz.model_view import Shown, model_view
 
-    show = Shown(
-        show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable
-    )
+    show = Shown(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable)
     dot = view_to_dot(model_view(model, show, expand_nested), _checked(rankdir))
     dot.attr("graph", dpi=str(dpi), splines=splines)
     return dot

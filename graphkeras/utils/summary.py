@@ -108,7 +108,8 @@ class _Rows:
     def _add(self, table: Table, layer: Any, level: int) -> None:
         prefix = "   " * level + "└ " if level else ""
         kind = f"[{CLASS}]{_escaped(class_name(layer))}[/]"
-        fields = [f"{_escaped(prefix + layer.name)} ({kind})", self._shape_text(layer), _count(layer)]
+        name = f"{_escaped(prefix + layer.name)} ({kind})"
+        fields = [name, self._shape_text(layer), _count(layer)]
         if self.connected:
             fields.append(self._connections(layer))
         if self.show_trainable:
@@ -197,8 +198,7 @@ def bounds(layers: Sequence[Any], layer_range: Sequence[str] | None) -> tuple[in
     if not all(found):
         known = ", ".join(layer.name for layer in layers)
         raise ValueError(
-            f"layer_range={layer_range!r} does not match the layers of the model\n"
-            f"  layers: {known}"
+            f"layer_range={layer_range!r} does not match the layers of the model\n  layers: {known}"
         )
     first, last = min(found[0]), max(found[1])
     if first > last:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from graphkeras.ir.graph import Graph
@@ -106,8 +107,14 @@ def _table(dot: Digraph, view: View) -> None:
         for column, name in enumerate(view.columns):
             label = _html(f"<b>{_text(name)}</b>")
             ink = phase_ink(name)
-            line.node(heads[column], label, shape="plain", fontsize="15", fontcolor=ink.strong,
-                      group=f"column{column}")
+            line.node(
+                heads[column],
+                label,
+                shape="plain",
+                fontsize="15",
+                fontcolor=ink.strong,
+                group=f"column{column}",
+            )
     above = heads
     for row in range(last + 1):
         if any((row, column) in placed for column in range(len(heads))):
@@ -120,9 +127,7 @@ def _table(dot: Digraph, view: View) -> None:
         _table_edge(dot, edge, cell[edge.source], cell[edge.target])
 
 
-def _row(
-    dot: Digraph, placed: dict[tuple[int, int], Box], row: int, above: list[str]
-) -> list[str]:
+def _row(dot: Digraph, placed: dict[tuple[int, int], Box], row: int, above: list[str]) -> list[str]:
     names = []
     with dot.subgraph() as line:
         line.attr(rank="same")
@@ -133,9 +138,16 @@ def _row(
             if box:
                 _node(line, box, group=f"column{column}")
             else:
-                line.node(name, "", shape="point", style="invis", width="0.01", height="0.01",
-                          group=f"column{column}")
-        for left, right in zip(names, names[1:], strict=False):
+                line.node(
+                    name,
+                    "",
+                    shape="point",
+                    style="invis",
+                    width="0.01",
+                    height="0.01",
+                    group=f"column{column}",
+                )
+        for left, right in pairwise(names):
             line.edge(left, right, style="invis", minlen="2")
     for upper, lower in zip(above, names, strict=True):
         dot.edge(upper, lower, style="invis", weight="20")
@@ -174,7 +186,7 @@ def _node(dot: Digraph, box: Box, group: str = "") -> None:
 
 def _label(box: Box) -> str:
     rows = [f'<tr><td align="center"><b>{_text(box.title)}</b></td></tr>']
-    side = "left" if box.role == "node" else "center"
+    side = "left" if any(line.text for line in box.lines) else "center"
     rows += [_line(line, side) for line in box.lines]
     return _html(f'<table border="0" cellspacing="0" cellpadding="1">{"".join(rows)}</table>')
 

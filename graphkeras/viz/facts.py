@@ -43,11 +43,16 @@ class Facts:
     def states(self) -> frozenset[Value]:
         """Inputs that are parameters or other variables, not data.
 
-        An input that is updated is a variable; so is one of fixed shape with a path for a name.
+        An input that is updated is a variable; so is one of fixed shape with a path for a name,
+        and one of fixed shape behind a variable: traces declare their data first.
         """
         updated = {self.graph.inputs[position] for position in self.graph.aliases.values()}
-        named = {v for v in self.graph.inputs if "/" in v.name and is_static(v.type.shape)}
-        return frozenset(updated | named)
+        found: set[Value] = set()
+        for value in self.graph.inputs:
+            fixed = is_static(value.type.shape)
+            if value in updated or (fixed and (found or "/" in value.name)):
+                found.add(value)
+        return frozenset(found)
 
     @cached_property
     def layer_order(self) -> tuple[str, ...]:
@@ -98,6 +103,12 @@ class Facts:
         folder = path.rpartition("/")[0].rpartition("/")[2]
         same = [layer for layer in self.layer_order if layer.rpartition("/")[2] == folder]
         return same[0] if len(same) == 1 and folder else ""
+
+    def is_folded(self, node: Node) -> bool:
+        """Whether a node is shown in the text of its readers only: a literal number."""
+        if node.body is not None or any(v in self.graph.outputs for v in node.results):
+            return False
+        return literal(node.results[0]) is not None
 
     def read_states(self, node: Node) -> list[Value]:
         """The variables a node reads, in order."""
@@ -172,14 +183,19 @@ def summary(nodes: Iterable[Node]) -> str:
     others = Counter(name for name in telling if get_op(name).kind in inline)
     parts = []
     if heroes:
-        shown = [f"{n} ×{count}" if count > 1 else n for n, count in heroes.items()]
+        shown = [f"{n} x{count}" if count > 1 else n for n, count in heroes.items()]
         more = f" · {len(shown) - NAMED} more" if len(shown) > NAMED else ""
         parts.append(" · ".join(shown[:NAMED]) + more)
     if len(others) > NAMED or others.total() > len(others) + 1:
         parts.append(f"{others.total()} elementwise")
     elif others:
-        parts.append(" · ".join(f"{n} ×{c}" if c > 1 else n for n, c in others.items()))
+        parts.append(" · ".join(f"{n} x{c}" if c > 1 else n for n, c in others.items()))
     return " + ".join(parts)
+
+
+def pattern(node: Node) -> str:
+    """The loops that a node with a body becomes."""
+    return str(node.attrs.get("pattern", node.op))
 
 
 def kernel_title(node: Node) -> str:
@@ -202,8 +218,8 @@ def node_details(node: Node, layer: str = "") -> tuple[tuple[str, str], ...]:
         ("origins", _origins(node)),
     ]
     if node.body is not None:
-        rows.append(("kernel", str(node.attrs["pattern"])))
-        rows.append(("not fused", "\n".join(map(str, node.attrs["not_fused"]))))
+        rows.append(("kernel", pattern(node)))
+        rows.append(("not fused", "\n".join(map(str, node.attrs.get("not_fused", ())))))
         rows.append(("body", clipped(print_graph(node.body))))
     return tuple((label, text) for label, text in rows if text)
 

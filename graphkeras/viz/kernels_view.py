@@ -8,8 +8,8 @@ from graphkeras.viz.facts import (
     is_kept,
     is_tensor_constant,
     kernel_title,
-    literal,
     node_details,
+    pattern,
     phases,
 )
 from graphkeras.viz.parts import add_outputs, add_value_box, input_label
@@ -31,7 +31,7 @@ def kernels_view(facts: Facts) -> View:
             made_by[value] = add_value_box(view, value, facts)
     groups: dict[tuple[str, str], str] = {}
     for node in graph.nodes:
-        if node.body is None and literal(node.results[0]) is not None:
+        if facts.is_folded(node):
             continue
         layer, phase = facts.layers[node], node.loc.phase
         key = (layer, phase)
@@ -67,7 +67,7 @@ def kernel_lines(facts: Facts, node: Node) -> list[Line]:
     several = phases(node)
     lines = []
     if node.body is not None:
-        kind = f"{node.attrs['pattern']} kernel, {len(node.body.nodes)} ops"
+        kind = f"{pattern(node)} kernel, {len(node.body.nodes)} ops"
         lines.append(Line(kind, phases=several if len(several) > 1 else ()))
     written = facts.written_names(node)
     for value in facts.read_states(node):

@@ -24,7 +24,7 @@ from graphkeras.viz.facts import (
     is_kept,
     is_tensor_constant,
     kernel_title,
-    literal,
+    pattern,
     phases,
     summary,
 )
@@ -32,6 +32,8 @@ from graphkeras.viz.parts import add_outputs, add_value_box, input_label
 from graphkeras.viz.view import PHASES, Box, Line, View, ViewBuilder
 
 COLUMNS = ("forward", "backward", "update")
+NAMED = 4
+"""Updated variables up to which all are named."""
 NO_LAYER = {"forward": "model", "update": "optimizer"}
 """Titles of boxes whose nodes belong to no layer; the phase where it is not listed."""
 
@@ -84,9 +86,7 @@ def _cells(facts: Facts) -> tuple[list[_Cell], dict[Node, _Cell]]:
     cells: dict[tuple[str, str], _Cell] = {}
     cell_of: dict[Node, _Cell] = {}
     for node in facts.graph.nodes:
-        if is_tensor_constant(node) or (
-            node.body is None and literal(node.results[0]) is not None
-        ):
+        if is_tensor_constant(node) or facts.is_folded(node):
             continue
         layer, phase = facts.layers[node], _phase(node)
         if phase in ("loss", "metrics"):
@@ -132,7 +132,7 @@ def _box(facts: Facts, cell: _Cell, id: str) -> Box:
     details.append(("source", "\n".join(list(places)[:6])))
     for i, node in enumerate(cell.nodes):
         if node.body is not None:
-            body = f"{node.attrs['pattern']}: {' '.join(n.op for n in node.body.nodes)}"
+            body = f"{pattern(node)}: {' '.join(n.op for n in node.body.nodes)}"
             details.append((f"kernel {i}", body))
     return Box(
         id,
@@ -166,7 +166,7 @@ def _op_lines(nodes: Sequence[Node]) -> list[Line]:
 
 def _variable_lines(facts: Facts, cell: _Cell) -> list[Line]:
     """The layer's own variables where they are read first, and all that are written."""
-    lines = []
+    lines: list[Line] = []
     written = {name: None for node in cell.nodes for name in facts.written_names(node)}
     if cell.phase == "forward":
         read = dict.fromkeys(v for node in cell.nodes for v in facts.read_states(node))
@@ -175,15 +175,18 @@ def _variable_lines(facts: Facts, cell: _Cell) -> list[Line]:
             for v in read
             if v.name not in written
         ]
-    own = [name for name in written if facts.owner(name)]
-    others = len(written) - len(own)
-    if own or others:
-        parts = [", ".join(short_name(facts.title(name), cell.title) for name in own)]
-        if others:
-            kind = "optimizer variable" if cell.phase == "update" else "variable"
-            parts.append(f"{others} {kind}" + ("s" if others > 1 else ""))
-        lines.append(Line(" + ".join(part for part in parts if part), role="write"))
+    if written:
+        lines.append(Line(_written_text(facts, cell, list(written)), role="write"))
     return lines
+
+
+def _written_text(facts: Facts, cell: _Cell, written: list[str]) -> str:
+    own = [short_name(facts.title(name), cell.title) for name in written if facts.owner(name)]
+    others = [facts.title(name) for name in written if not facts.owner(name)]
+    if len(written) <= NAMED:
+        return ", ".join([*own, *others])
+    kind = "optimizer variables" if cell.phase == "update" else "variables"
+    return " + ".join(part for part in (", ".join(own), f"{len(others)} {kind}") if part)
 
 
 def short_name(path: str, layer: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from graphkeras.trace import CallNode, FunctionCall, symbolic_leaves
@@ -96,7 +97,7 @@ class _Drawing:
         for layer in model.layers:
             self._box(layer, None, "")
         ids = [self.boxes[id(layer)] for layer in model.layers]
-        for first, second in zip(ids, ids[1:], strict=False):
+        for first, second in pairwise(ids):
             self.view.edge(first, second)
 
     def _graph(self, model: Any, group: str, path: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.viz.facts import (
@@ -12,6 +13,7 @@ from graphkeras.viz.facts import (
     kernel_title,
     literal,
     node_details,
+    pattern,
 )
 from graphkeras.viz.parts import add_outputs, add_value_box
 from graphkeras.viz.view import Box, Line, View, ViewBuilder
@@ -49,7 +51,7 @@ class _OpsView:
 
     def _kernel(self, node: Node, body: Graph) -> None:
         where = self.facts.title(self.facts.layers[node]) or node.loc.phase
-        title = f"{node.attrs['pattern']}: {kernel_title(node)}\n{where}"
+        title = f"{pattern(node)}: {kernel_title(node)}\n{where}"
         group = self.view.group(title, node.loc.phase)
         for outer, inner in zip(node.inputs, body.inputs, strict=True):
             if outer not in self.made_by:
@@ -72,11 +74,12 @@ class _OpsView:
             return
         box = self.view.next_box()
         constant = is_tensor_constant(node) or (folded and kept)
-        texts = [literal(node.results[0]) if folded else None]
-        title = texts[0] or call_text(node)
+        title = (literal(node.results[0]) if folded else None) or call_text(node)
         lines = [Line("", str(kind)) for kind in node.types]
         lines += [
-            Line(name, role="write") for v in node.results for name in self.facts.writes.get(v, ())
+            Line(self.facts.title(name), role="write")
+            for value in node.results
+            for name in self.facts.writes.get(value, ())
         ]
         self.view.boxes.append(
             Box(
@@ -98,7 +101,5 @@ class _OpsView:
     def _mark_write(self, box: str, name: str) -> None:
         position = int(box[1:])
         old = self.view.boxes[position]
-        lines = (*old.lines, Line(name, role="write"))
-        self.view.boxes[position] = Box(
-            old.id, old.role, old.title, old.phase, lines, old.group, details=old.details
-        )
+        lines = (*old.lines, Line(self.facts.title(name), role="write"))
+        self.view.boxes[position] = replace(old, lines=lines)

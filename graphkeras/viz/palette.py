@@ -45,7 +45,6 @@ OTHER = Ink("#555555", "#F2F2F2", "#FAFAFA")
 """For a phase that is none of the five."""
 
 
-
 def phase_ink(phase: str) -> Ink:
     """The colours of a phase."""
     return PHASE_INKS.get(phase, OTHER)

@@ -16,7 +16,15 @@ def add_value_box(view: ViewBuilder, value: Value, facts: Facts, group: str = ""
     kind = str(value.type)
     details = (("role", "variable" if role == "parameter" else "data"), ("type", kind))
     view.boxes.append(
-        Box(box, role, input_label(value), "", (Line("", kind),), group, details=details)
+        Box(
+            box,
+            role,
+            facts.title(input_label(value)),
+            "",
+            (Line("", kind),),
+            group,
+            details=details,
+        )
     )
     return box
 
@@ -31,8 +39,15 @@ def add_outputs(view: ViewBuilder, facts: Facts, made_by: Mapping[Value, str]) -
         kind = str(value.type)
         details = (("role", "output"), ("type", kind))
         view.boxes.append(
-            Box(box, "output", output_label(facts, position), "", (Line("", kind),), "",
-                details=details)
+            Box(
+                box,
+                "output",
+                output_label(facts, position),
+                "",
+                (Line("", kind),),
+                "",
+                details=details,
+            )
         )
         view.edge(made_by[value], box)
 

@@ -102,7 +102,9 @@ class View:
     def roles(self) -> tuple[str, ...]:
         """The roles that occur besides `node`, in a fixed order."""
         shown = {box.role for box in self.boxes}
-        shown.update("parameter" for box in self.boxes for line in box.lines if line.role in VARIABLE)
+        shown.update(
+            "parameter" for box in self.boxes for line in box.lines if line.role in VARIABLE
+        )
         return tuple(r for r in ("data", "parameter", "constant", "output") if r in shown)
 
     @property

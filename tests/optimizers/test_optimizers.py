@@ -124,8 +124,8 @@ def test_identifiers():
 
 
 def test_unknown_name_suggests_the_right_one():
-    with pytest.raises(ValueError, match=r"Unknown optimizer 'adma'\. Did you mean 'Adam'\?"):
-        optimizers.get("adma")
+    with pytest.raises(ValueError, match=r"Unknown optimizer 'adm'\. Did you mean 'Adam'\?"):
+        optimizers.get("adm")
 
 
 def test_a_class_in_the_place_of_an_instance():

@@ -33,7 +33,7 @@ def regression(k: Any) -> Any:
 def cnn(k: Any) -> Any:
     return k.Sequential(
         [
-            k.Input((8, 8, 2)),
+            k.Input((6, 6, 2)),
             k.layers.Conv2D(4, 3, padding="same"),
             k.layers.BatchNormalization(),
             k.layers.Activation("relu"),
@@ -113,7 +113,7 @@ def test_regression_with_regularizers(pair: Any, data: Any) -> None:
 
 
 def test_cnn_with_batch_normalization(pair: Any, data: Any) -> None:
-    x, y = data(40, 8, 8, 2)
+    x, y = data(24, 6, 6, 2)
     models = pair(
         cnn,
         optimizer=lambda k: k.optimizers.SGD(0.05, momentum=0.9),

@@ -198,3 +198,11 @@ def test_a_new_schedule_on_the_optimizer_is_used() -> None:
     before = model.get_weights()
     model.fit(X, Y, verbose=0)
     np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
+
+def test_layers_added_later_are_seen() -> None:
+    model = gk.Sequential([gk.Input((4,)), gk.layers.Dense(2)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    assert model.predict(X, verbose=0).shape == (50, 2)
+    model.add(gk.layers.Dense(1))
+    assert model.predict(X, verbose=0).shape == (50, 1)

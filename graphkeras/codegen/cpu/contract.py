@@ -25,12 +25,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from graphkeras.codegen.cpu.target import Tile, gemm_tile
-from graphkeras.codegen.lower import Lowering
+from graphkeras.codegen.lower import Lowering, reads
 from graphkeras.ir.dims import Dim, is_static, product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.position import Position, join_offset, split_offset
-from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, as_index
+from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, Var, as_index, conjunction
 
 K_WHOLE = 2048
 """Longest k that is packed in one block: a panel of 32 columns is then 256 KiB, in L2."""
@@ -126,7 +126,11 @@ class _Product:
         rows, columns = product(self.rule.m), product(self.rule.n)
         work = as_index(batch) * self.m * self.n * as_index(product(self.rule.k))
         zero = Const(INDEX, 0)
-        spans = {"b": (zero, as_index(batch)), "m": (zero, self.m), "n": (zero, self.n)}
+        spans: dict[str, tuple[Expr, Expr]] = {
+            "b": (zero, as_index(batch)),
+            "m": (zero, self.m),
+            "n": (zero, self.n),
+        }
         if not isinstance(batch, int):
             shared, extent, multiple = "b", as_index(batch), 1
         elif not isinstance(rows, int) or (isinstance(columns, int) and rows >= columns):
@@ -139,9 +143,7 @@ class _Product:
                 position = [self.writer.let(i) for i in split_offset(b, self.rule.batch)]
                 self._columns(position, spans["m"], spans["n"])
 
-    def _columns(
-        self, b: Sequence[Expr], m: tuple[Expr, Expr], n: tuple[Expr, Expr]
-    ) -> None:
+    def _columns(self, b: Sequence[Expr], m: tuple[Expr, Expr], n: tuple[Expr, Expr]) -> None:
         writer, blocks = self.writer, self.blocks
         with writer.loop(*n, "jc", blocks.columns) as first:
             stop = writer.let(_minimum(first + blocks.columns, n[1]), "jend")
@@ -172,9 +174,12 @@ class _Product:
                 self._tiles(columns, (row - rows[0]) * blocks.columns, length)
 
     def _k_loops(
-        self, loops: ExitStack, span: tuple[Expr, Expr] | None
+        self, loops: ExitStack, span: tuple[Expr, Expr] | None, without_last: bool = False
     ) -> tuple[list[Expr], Expr]:
-        """Opens the loops over a block of k; returns the position in k and within the block."""
+        """Opens the loops over a block of k; returns the position in k and within the block.
+
+        With `without_last` the innermost loop is left to the caller, who adds its variable.
+        """
         writer, split = self.writer, self.blocks.k_split
         outer: list[Expr] = []
         offset: Expr = Const(INDEX, 0)
@@ -182,9 +187,11 @@ class _Product:
             ko = loops.enter_context(writer.loop(*span, "k"))
             outer = [writer.let(i) for i in split_offset(ko, self.rule.k[:split])]
             offset = (ko - span[0]) * self.blocks.k_inner
-        inner_dims = self.rule.k[split:]
-        inner: list[Expr] = [loops.enter_context(writer.loop(0, d, "k")) for d in inner_dims]
-        return [*outer, *inner], offset + join_offset(inner, inner_dims)
+        dims = self.rule.k[split:]
+        opened = dims[:-1] if without_last else dims
+        inner: list[Expr] = [loops.enter_context(writer.loop(0, d, "k")) for d in opened]
+        whole = [*inner, Const(INDEX, 0)] if without_last else inner
+        return [*outer, *inner], offset + join_offset(whole, dims)
 
     def _pack_a(
         self, b: Sequence[Expr], first: Expr, stop: Expr, span: tuple[Expr, Expr] | None
@@ -194,14 +201,40 @@ class _Product:
             row = writer.let(first + r, "row")
             with writer.when(row < stop):
                 m = [writer.let(i) for i in split_offset(row, self.rule.m)]
-                with ExitStack() as loops:
-                    k, offset = self._k_loops(loops, span)
-                    index, conditions = self.rule.lhs(b, m, k)
-                    element = self.lowering.factor(self.hero.inputs[0], index, conditions)
-                    writer.store(self.a, offset * rows + r, element)
+                self._pack_row(b, m, r, span)
             with writer.when(row >= stop), ExitStack() as loops:
                 _, offset = self._k_loops(loops, span)
                 writer.store(self.a, offset * rows + r, self.zero)
+
+    def _pack_row(
+        self, b: Sequence[Expr], m: Sequence[Expr], r: Expr, span: tuple[Expr, Expr] | None
+    ) -> None:
+        """One row of A. A condition that holds for a whole run of k is tested once a run."""
+        writer, rows = self.writer, self.tile.rows
+        operand = self.hero.inputs[0]
+        probe = Var(INDEX, "probe")
+        _, tested = self.rule.lhs(b, m, [*[Const(INDEX, 0)] * (len(self.rule.k) - 1), probe])
+        whole_runs = self.blocks.k_split < len(self.rule.k)
+        if not tested or not whole_runs or any(reads(c, probe) for c in tested):
+            with ExitStack() as loops:
+                k, offset = self._k_loops(loops, span)
+                element = self.lowering.factor(operand, *self.rule.lhs(b, m, k))
+                writer.store(self.a, offset * rows + r, element)
+            return
+        run = self.rule.k[-1]
+        with ExitStack() as loops:
+            k, offset = self._k_loops(loops, span, without_last=True)
+            _, conditions = self.rule.lhs(b, m, [*k, probe])
+            inside = conjunction(conditions)
+            assert inside is not None
+            inside = writer.let(inside, "inside")
+            with writer.when(inside), writer.loop(0, run, "k") as last:
+                index, _ = self.rule.lhs(b, m, [*k, last])
+                element = self.lowering.factor(operand, index, [])
+                writer.store(self.a, (offset + last) * rows + r, element)
+            outside = Apply("bool", "(not {0})", (inside,))
+            with writer.when(outside), writer.loop(0, run, "k") as last:
+                writer.store(self.a, (offset + last) * rows + r, self.zero)
 
     def _pack_b(
         self,

@@ -15,9 +15,13 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
+from numba import types as numba_types
+from numba.core import cgutils as numba_cgutils
 from numba.extending import intrinsic
+
+# Numba is typed in parts only.
+types: Any = numba_types
+cgutils: Any = numba_cgutils
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 UNROLL = 2
@@ -75,7 +79,9 @@ class _Tile:
                 result.append(self.multiply_add(factor, row[j], old))
         return result
 
-    def loop(self, start: Any, stop: Any, stride: int, a: Any, b: Any, init: list[Any]) -> list[Any]:
+    def loop(
+        self, start: Any, stop: Any, stride: int, a: Any, b: Any, init: list[Any]
+    ) -> list[Any]:
         """`step` for k in range(start, stop, stride), `stride` steps each; may run zero times."""
         builder = self.builder
         before = builder.block

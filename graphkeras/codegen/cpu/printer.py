@@ -62,7 +62,9 @@ class _Printer:
         body = ["def kernel(tid, nthreads, argv):", *self.lines]
         helpers = list(dict.fromkeys(kernel.helpers))
         text = "\n".join([*helpers, *body])
-        return "\n".join([*_imports(text), "", "", *helpers, *([""] * 2 * bool(helpers)), *body, ""])
+        return "\n".join(
+            [*_imports(text), "", "", *helpers, *([""] * 2 * bool(helpers)), *body, ""]
+        )
 
     def _line(self, level: int, text: str) -> None:
         self.lines.append("    " * level + text)

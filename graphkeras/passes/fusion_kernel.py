@@ -1,0 +1,138 @@
+"""Kernels while fusion forms them, and the geometry of their loops. See `passes.fuse`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from graphkeras.ir.access import loop_position
+from graphkeras.ir.dims import Dim, Shape, product
+from graphkeras.ir.graph import Node, Value
+from graphkeras.ir.op import Kind, get_op
+from graphkeras.ir.position import Position
+from graphkeras.ir.scalar import Expr
+
+MAX_SERIAL = 4096
+"""Elements that one row may have where there is only one row, so nothing runs in parallel."""
+INLINED = (Kind.ELEMENTWISE, Kind.INJECTIVE)
+"""Kinds whose elements can be recomputed by a reader."""
+
+
+class Pattern(Enum):
+    """The loops a kernel becomes."""
+
+    LOOP = "loop"
+    ROWS = "rows"
+    REDUCE = "reduce"
+    CONTRACT = "contract"
+    OPAQUE = "opaque"
+
+
+@dataclass(eq=False)
+class Kernel:
+    """A kernel while it grows."""
+
+    pattern: Pattern
+    space: Shape
+    """LOOP, REDUCE, CONTRACT: shape of the outputs' loop. ROWS: R + C."""
+    rows: int
+    """ROWS: how many dims of `space` are R."""
+    roots: list[Node]
+    """Written nodes, in topological order."""
+    order: int
+    """Position of the first root in the graph."""
+    notes: list[str] = field(default_factory=list)
+    """Why consumers were not merged."""
+
+
+def node_of(value: Value) -> Node:
+    """The node that makes a value which is no graph input."""
+    assert value.producer is not None
+    return value.producer
+
+
+def is_constant(node: Node) -> bool:
+    """Whether a node is a literal."""
+    return get_op(node.op).kind is Kind.CONSTANT
+
+
+def hero(kernel: Kernel) -> Node:
+    """The reduction, contraction or opaque node of a kernel; else its last root."""
+    heroes = [r for r in kernel.roots if get_op(r.op).kind not in INLINED]
+    return heroes[0] if heroes else kernel.roots[-1]
+
+
+def numel(shape: Shape) -> Dim:
+    """Number of elements of a shape."""
+    return product(shape)
+
+
+def rows_numel(kernel: Kernel) -> Dim:
+    """Number of rows of a ROWS kernel."""
+    return product(kernel.space[: kernel.rows])
+
+
+def row_offset(position: Position, rows: Kernel) -> Expr:
+    """Offset of the row that an element at `position` of R x C lies in."""
+    shape, indices = position.shape, position.indices
+    for split in range(len(shape) + 1):
+        if product(shape[:split]) == rows_numel(rows):
+            return Position(shape[:split], indices[:split]).flat
+    return position.flat // 1
+
+
+def worth_rows(kernel: Kernel) -> bool:
+    """One row alone would run on one thread: only for small ones."""
+    rows, elements = rows_numel(kernel), numel(kernel.space)
+    if isinstance(rows, int) and rows < 8:
+        return isinstance(elements, int) and elements <= MAX_SERIAL
+    return True
+
+
+def loop_value(root: Node) -> Value:
+    """The value whose shape a root's loop runs over."""
+    return root.inputs[0] if get_op(root.op).kind is Kind.REDUCE else root.result
+
+
+def reduces_trailing(node: Node) -> bool:
+    """Whether a reduction keeps the leading dims and removes all others."""
+    op = get_op(node.op)
+    assert op.reduction is not None
+    rule = op.reduction(node)
+    kept = node.types[0].shape
+    operand = node.inputs[0].type.shape
+    return (
+        not rule.window
+        and operand[: len(kept)] == kept
+        and tuple(rule.space) == operand[len(kept) :]
+        and _keeps_leading(node)
+    )
+
+
+def _keeps_leading(node: Node) -> bool:
+    """Distinguishes `[N,N] -> [N]` over axis 1 from over axis 0, where shapes cannot."""
+    op = get_op(node.op)
+    assert op.reduction is not None
+    rule = op.reduction(node)
+    out = loop_position(node.result, "o")
+    red = loop_position(Value(node.types[0].with_shape(rule.space), None), "r").indices
+    index, conditions = rule.index(out, red)
+    return not conditions and list(index) == [*out.indices, *red]
+
+
+def expands(value: Value, user: Node) -> bool:
+    """Whether a user reads elements of `value` several times (broadcast, gather)."""
+    if get_op(user.op).kind is not Kind.INJECTIVE:
+        return False
+    result = user.types[0].numel
+    if result == value.type.numel:
+        return False
+    return not (isinstance(result, int) and isinstance(value.type.numel, int)) or (
+        result > value.type.numel
+    )
+
+
+def has_overlap(user: Node) -> bool:
+    """Whether a reader is a pooling window, which reads each element several times."""
+    op = get_op(user.op)
+    return op.kind is Kind.REDUCE and op.reduction is not None and op.reduction(user).window

@@ -1,0 +1,204 @@
+"""The shape of the package: imports point one way, the compiler asks no op for its name.
+
+    ir  <-  passes  <-  codegen  <-  compiler  <-  training          (and  ir <- runtime <- compiler)
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import graphkeras
+from graphkeras.ir import OPS
+
+ROOT = Path(graphkeras.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+ALLOWED = {
+    "errors": set(),
+    "config": {"errors"},
+    "ir": set(),
+    "passes": {"ir", "config", "errors"},
+    "codegen": {"ir", "passes", "config"},
+    "runtime": {"ir", "config", "errors"},
+    "compiler": {"ir", "passes", "codegen", "runtime", "config"},
+}
+"""What each part of the compiler may import."""
+
+EXCEPTIONS = {
+    # Data classes that code generation fills in and the runtime reads.
+    ("passes/memory.py", "runtime.program"),
+    ("codegen/generate.py", "runtime.program"),
+    # Source text for Numba, like a generated kernel.
+    ("runtime/launcher_kernels.py", "codegen.cpu.intrinsics"),
+    # `Graph.to_dot`, inside the method.
+    ("ir/graph.py", "viz"),
+}
+
+HEAVY = ("numba", "llvmlite", "networkx", "graphviz", "rich", "pandas")
+"""Imported at the first use, so that `import graphkeras` is fast."""
+
+
+class Import(NamedTuple):
+    file: str
+    line: int
+    module: str
+    at_top: bool
+
+
+def package_path(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def imported_modules(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports name whole modules"
+        assert node.module is not None
+        if node.module == "graphkeras":
+            return [f"graphkeras.{alias.name}" for alias in node.names]
+        return [node.module]
+    return []
+
+
+def imports(file: Path) -> Iterator[Import]:
+    """Every import that runs; those for type checkers only do not."""
+
+    def walk(node: ast.AST, at_top: bool) -> Iterator[Import]:
+        for module in imported_modules(node):
+            yield Import(package_path(file), getattr(node, "lineno", 0), module, at_top)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return
+        inside = at_top and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, inside)
+
+    yield from walk(tree(file), True)
+
+
+ALL = [found for file in FILES for found in imports(file)]
+
+
+def part(path: str) -> str:
+    return path.split("/")[0].removesuffix(".py")
+
+
+def inner(module: str) -> str | None:
+    """`graphkeras.ir.graph` -> `ir.graph`; None for other packages."""
+    root, _, rest = module.partition(".")
+    return rest or "graphkeras" if root == "graphkeras" else None
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_imports_point_one_way(name: str) -> None:
+    assert any(part(package_path(file)) == name for file in FILES)
+    wrong = []
+    for found in ALL:
+        target = inner(found.module)
+        if part(found.file) != name or target is None or (found.file, target) in EXCEPTIONS:
+            continue
+        # `runtime.kernel_cache` asks the package for its place and version.
+        if target != "graphkeras" and target.split(".")[0] not in {name, *ALLOWED[name]}:
+            wrong.append(f"{found.file}:{found.line} imports {found.module}")
+    assert not wrong
+
+
+def test_every_exception_is_used() -> None:
+    assert EXCEPTIONS <= {(i.file, inner(i.module)) for i in ALL}
+
+
+def test_only_the_compiler_sees_the_whole_line() -> None:
+    stages = {"passes", "codegen", "runtime"}
+    seen: dict[str, set[str]] = {}
+    for found in ALL:
+        target = inner(found.module)
+        if target is not None and (found.file, target) not in EXCEPTIONS:
+            seen.setdefault(found.file, set()).add(target.split(".")[0])
+    assert [file for file, parts in seen.items() if stages <= parts] == ["compiler.py"]
+
+
+def test_pictures_are_imported_by_those_who_draw_and_when_they_draw() -> None:
+    users = [i for i in ALL if (inner(i.module) or "").split(".")[0] == "viz"]
+    users = [i for i in users if part(i.file) != "viz"]
+    assert users
+    assert {part(i.file) for i in users} <= {"cli", "utils", "ir"}
+    assert not [i for i in users if i.at_top and part(i.file) != "cli"]
+
+
+def test_heavy_packages_are_imported_inside_functions() -> None:
+    # Generated kernels import these files, and only when something is compiled.
+    native = {
+        "codegen/cpu/intrinsics.py",
+        "codegen/cpu/microkernel.py",
+        "runtime/intrinsics.py",
+        "runtime/launcher_kernels.py",
+        "runtime/numba_compiler.py",
+        "runtime/native.py",
+    }
+    wrong = [
+        f"{i.file}:{i.line} imports {i.module}"
+        for i in ALL
+        if i.at_top and i.module.split(".")[0] in HEAVY and i.file not in native
+        if part(i.file) not in ("cli", "viz")
+    ]
+    assert not wrong
+
+
+def test_import_graphkeras_loads_nothing_heavy() -> None:
+    code = f"import sys, graphkeras; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def strings(file: Path) -> Iterator[ast.Constant]:
+    """String literals of a file but its docstrings."""
+    whole = tree(file)
+    prose = {id(node.value) for node in ast.walk(whole) if isinstance(node, ast.Expr)}
+    for node in ast.walk(whole):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node
+
+
+BLIND = [
+    *(ROOT / "passes" / f"{name}.py" for name in ("fuse", "schedule", "memory")),
+    *sorted((ROOT / "codegen").rglob("*.py")),
+]
+MADE = {("passes/schedule.py", "reshape"), ("codegen/lower.py", "constant")}
+"""An op that is emitted (a copy), and one that is left out of a kernel's name."""
+
+
+@pytest.mark.parametrize("file", BLIND, ids=package_path)
+def test_fusion_and_code_generation_know_no_op_by_name(file: Path) -> None:
+    # Ops are named in templates and intrinsics too ("min({0}, {1})"), never alone.
+    names = set(OPS) - {"fused"}
+    found = {(package_path(file), s.value) for s in strings(file) if s.value in names}
+    assert found <= MADE
+
+
+def test_files_are_short() -> None:
+    lengths = {package_path(f): len(f.read_text(encoding="utf-8").splitlines()) for f in FILES}
+    assert {path: n for path, n in lengths.items() if n > 500} == {}
+
+
+def test_functions_of_the_compiler_are_short() -> None:
+    long = [
+        f"{package_path(file)}:{node.lineno} {node.name}"
+        for file in FILES
+        if part(package_path(file)) in ALLOWED
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= 60
+    ]
+    assert not long
