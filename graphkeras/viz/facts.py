@@ -140,7 +140,17 @@ def value_phase(value: Value) -> str:
 
 def is_kept(value: Value, reader: Node) -> bool:
     """Whether a value of the forward pass is read by the backward pass or the update."""
+    if value.producer is not None and is_tensor_constant(value.producer):
+        return False
     return value_phase(value) == "forward" and reader.loc.phase in ("backward", "update")
+
+
+def edge_style(value: Value, reader: Node) -> str:
+    """How the edge of a value to a reader is drawn; see `Edge.style`."""
+    if is_kept(value, reader):
+        return "kept"
+    single = value.type.numel == 1 and value.producer is not None
+    return "scalar" if single and "update" in phases(reader) else ""
 
 
 def common_folder(paths: Sequence[str]) -> str:

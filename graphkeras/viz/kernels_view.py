@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphkeras.ir.graph import Node, Value
 from graphkeras.viz.facts import (
     Facts,
+    edge_style,
     is_kept,
     is_tensor_constant,
     kernel_title,
@@ -41,9 +42,10 @@ def kernels_view(facts: Facts) -> View:
         view.boxes.append(box)
         for value in node.inputs:
             if value in made_by and not is_kept(value, node):
-                producer = value.producer
-                several = producer is not None and len(producer.results) > 1
-                view.edge(made_by[value], box.id, str(value.type) if several else "")
+                style = edge_style(value, node)
+                several = value.producer is not None and len(value.producer.results) > 1
+                label = str(value.type) if several and not style else ""
+                view.edge(made_by[value], box.id, label, style)
         made_by.update(dict.fromkeys(node.results, box.id))
     add_outputs(view, facts, made_by)
     return view.build(graph.name, "kernels")

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from graphkeras.ir.graph import Node, Value
 from graphkeras.viz.facts import (
     Facts,
-    is_kept,
+    edge_style,
     is_tensor_constant,
     kernel_title,
     pattern,
@@ -68,17 +68,10 @@ def layers_view(facts: Facts) -> View:
         for value in node.inputs:
             source, target = made_by.get(value), ids[id(cell)]
             if source is not None and source != target:
-                view.edge(source, target, style=_edge_style(value, node, cell))
+                view.edge(source, target, style=edge_style(value, node))
     add_outputs(view, facts, made_by)
     columns = COLUMNS if any(cell.column for cell in cells) else ()
     return view.build(facts.graph.name, "layers", columns)
-
-
-def _edge_style(value: Value, reader: Node, cell: _Cell) -> str:
-    if is_kept(value, reader):
-        return "kept"
-    single = value.type.numel == 1 and value.producer is not None
-    return "scalar" if single and COLUMNS[cell.column] == "update" else ""
 
 
 def _cells(facts: Facts) -> tuple[list[_Cell], dict[Node, _Cell]]:

@@ -9,7 +9,7 @@ elements are read in packing (prologue), consumers run on the finished tile (epi
     for b, for block of columns NC:                 one thread: a range of b, of m or of n
         pack B[k, NC] into panels [k][tile columns]
         for strip of rows:
-            pack A[strip, k] into [k][tile rows]    rows past the end are zero
+            pack A[strip, k] row by row             rows past the end are zero
             for panel: microkernel -> strip of C    in cache
             for row, for column: epilogue -> memory
 
@@ -58,6 +58,15 @@ class Blocks:
     def k_length(self) -> int:
         """Elements of k in a packed block."""
         return self.k_inner * self.k_outer_block
+
+    @property
+    def a_stride(self) -> int:
+        """Elements between rows of packed A.
+
+        One vector more than k needs, so that the rows of a tile do not compete for the same
+        lines of the cache.
+        """
+        return -(-self.k_length // self.tile.lanes) * self.tile.lanes + self.tile.lanes
 
 
 def choose_blocks(rule: Contraction, tile: Tile) -> Blocks:
@@ -112,12 +121,12 @@ class _Product:
         self.zero = Const(dtype, 0.0)
         self.m, self.n = as_index(product(rule.m)), as_index(product(rule.n))
         add = self.writer.add_scratch
-        self.a = add(dtype, self.tile.rows * blocks.k_length, itemsize, "a")
+        self.a = add(dtype, self.tile.rows * blocks.a_stride, itemsize, "a")
         self.b = add(dtype, blocks.columns * blocks.k_length, itemsize, "b")
         self.c = add(dtype, blocks.strip * blocks.columns, itemsize, "c")
         self.writer.helpers.append(
             f"tile = gemm_tile({dtype!r}, {self.tile.rows}, {self.tile.columns}, "
-            f"{self.tile.lanes}, {blocks.columns}, {not blocks.whole_k})"
+            f"{self.tile.lanes}, {blocks.a_stride}, {blocks.columns}, {not blocks.whole_k})"
         )
 
     def write(self) -> None:
@@ -196,21 +205,21 @@ class _Product:
     def _pack_a(
         self, b: Sequence[Expr], first: Expr, stop: Expr, span: tuple[Expr, Expr] | None
     ) -> None:
-        writer, rows = self.writer, self.tile.rows
-        with writer.loop(0, Const(INDEX, rows), "r") as r:
+        writer, stride = self.writer, self.blocks.a_stride
+        with writer.loop(0, Const(INDEX, self.tile.rows), "r") as r:
             row = writer.let(first + r, "row")
             with writer.when(row < stop):
                 m = [writer.let(i) for i in split_offset(row, self.rule.m)]
                 self._pack_row(b, m, r, span)
             with writer.when(row >= stop), ExitStack() as loops:
                 _, offset = self._k_loops(loops, span)
-                writer.store(self.a, offset * rows + r, self.zero)
+                writer.store(self.a, r * stride + offset, self.zero)
 
     def _pack_row(
         self, b: Sequence[Expr], m: Sequence[Expr], r: Expr, span: tuple[Expr, Expr] | None
     ) -> None:
         """One row of A. A condition that holds for a whole run of k is tested once a run."""
-        writer, rows = self.writer, self.tile.rows
+        writer, stride = self.writer, self.blocks.a_stride
         operand = self.hero.inputs[0]
         probe = Var(INDEX, "probe")
         _, tested = self.rule.lhs(b, m, [*[Const(INDEX, 0)] * (len(self.rule.k) - 1), probe])
@@ -219,7 +228,7 @@ class _Product:
             with ExitStack() as loops:
                 k, offset = self._k_loops(loops, span)
                 element = self.lowering.factor(operand, *self.rule.lhs(b, m, k))
-                writer.store(self.a, offset * rows + r, element)
+                writer.store(self.a, r * stride + offset, element)
             return
         run = self.rule.k[-1]
         with ExitStack() as loops:
@@ -231,10 +240,10 @@ class _Product:
             with writer.when(inside), writer.loop(0, run, "k") as last:
                 index, _ = self.rule.lhs(b, m, [*k, last])
                 element = self.lowering.factor(operand, index, [])
-                writer.store(self.a, (offset + last) * rows + r, element)
+                writer.store(self.a, r * stride + offset + last, element)
             outside = Apply("bool", "(not {0})", (inside,))
             with writer.when(outside), writer.loop(0, run, "k") as last:
-                writer.store(self.a, (offset + last) * rows + r, self.zero)
+                writer.store(self.a, r * stride + offset + last, self.zero)
 
     def _pack_b(
         self,

@@ -1,6 +1,6 @@
 """The register tile of a matrix product, written straight in LLVM vectors.
 
-    C[rows, columns] (+)= A[k, rows]^T  B[k, columns]        A, B packed, k outermost
+    C[rows, columns] (+)= A[rows, k]  B[k, columns]        A, B packed
 
     for every k:   columns/lanes loads of B, rows broadcasts of A,
                    rows * columns/lanes fused multiply-adds on accumulators in registers
@@ -31,9 +31,12 @@ UNROLL = 2
 class _Tile:
     """Emits one tile into a function."""
 
-    def __init__(self, builder: Any, dtype: str, rows: int, columns: int, lanes: int) -> None:
+    def __init__(
+        self, builder: Any, dtype: str, rows: int, columns: int, lanes: int, a_stride: int
+    ) -> None:
         self.builder = builder
         self.rows = rows
+        self.a_stride = a_stride
         self.lanes = lanes
         self.count = columns // lanes
         self.columns = columns
@@ -73,7 +76,8 @@ class _Tile:
         row = [self.load(b, j * self.lanes) for j in range(self.count)]
         result = []
         for i in range(self.rows):
-            factor = self.splat(self.builder.load(self.at(a, i), align=self.align))
+            place = self.at(a, i * self.a_stride)
+            factor = self.splat(self.builder.load(place, align=self.align))
             for j in range(self.count):
                 old = accumulators[i * self.count + j]
                 result.append(self.multiply_add(factor, row[j], old))
@@ -99,8 +103,8 @@ class _Tile:
         builder.position_at_end(body)
         values = list(phis)
         for u in range(stride):
-            ka = builder.mul(builder.add(k, ir.Constant(I64, u)), ir.Constant(I64, self.rows))
-            kb = builder.mul(builder.add(k, ir.Constant(I64, u)), ir.Constant(I64, self.columns))
+            ka = builder.add(k, ir.Constant(I64, u))
+            kb = builder.mul(ka, ir.Constant(I64, self.columns))
             values = self.step(self.at(a, ka), self.at(b, kb), values)
         k.add_incoming(builder.add(k, ir.Constant(I64, stride)), builder.block)
         for phi, value in zip(phis, values, strict=True):
@@ -111,23 +115,29 @@ class _Tile:
 
 
 def gemm_tile(
-    dtype: str, rows: int, columns: int, lanes: int, row_stride: int, accumulate: bool
+    dtype: str,
+    rows: int,
+    columns: int,
+    lanes: int,
+    a_stride: int,
+    c_stride: int,
+    accumulate: bool,
 ) -> Any:
     """The tile `tile(k, a, a_offset, b, b_offset, c, c_offset)` for Numba code.
 
-    `a`, `b`, `c` are pointers and the offsets count elements. `a` is packed `[k][rows]`, `b`
-    `[k][columns]`, and rows of `c` lie `row_stride` elements apart. With `accumulate` the
-    product is added to `c`, else it is stored.
+    `a`, `b`, `c` are pointers and the offsets count elements. Rows of `a` lie `a_stride` elements
+    apart, `b` is packed `[k][columns]`, rows of `c` lie `c_stride` elements apart. With
+    `accumulate` the product is added to `c`, else it is stored.
     """
     pointer = types.CPointer(types.float32 if dtype == "float32" else types.float64)
     integer = types.int64
     signature = types.void(integer, pointer, integer, pointer, integer, pointer, integer)
 
     def emit(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        tile = _Tile(builder, dtype, rows, columns, lanes)
+        tile = _Tile(builder, dtype, rows, columns, lanes, a_stride)
         k, a, a_offset, b, b_offset, c, c_offset = arguments
         a, b, c = (tile.at(p, o) for p, o in ((a, a_offset), (b, b_offset), (c, c_offset)))
-        places = [i * row_stride + j * lanes for i in range(rows) for j in range(tile.count)]
+        places = [i * c_stride + j * lanes for i in range(rows) for j in range(tile.count)]
         zero = ir.Constant(tile.vector, [0.0] * lanes)
         values = [tile.load(c, p) if accumulate else zero for p in places]
         even = builder.and_(k, ir.Constant(I64, -UNROLL))
