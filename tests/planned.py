@@ -17,8 +17,7 @@ from graphkeras.ir.builder import Builder
 from graphkeras.ir.evaluate import bind_sizes, evaluate
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.passes import DeadCodeElimination, Fuse, PassManager, Schedule
-from graphkeras.passes.memory import MemoryPlan, plan_memory
-from graphkeras.runtime.program import Place
+from graphkeras.passes.memory import MemoryPlan, Place, plan_memory
 from tests.graphgen import Case, random_graph
 
 Array = NDArray[Any]

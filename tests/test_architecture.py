@@ -26,15 +26,12 @@ ALLOWED = {
     "ir": set(),
     "passes": {"ir", "config", "errors"},
     "codegen": {"ir", "passes", "config"},
-    "runtime": {"ir", "config", "errors"},
+    "runtime": {"ir", "passes", "codegen", "config", "errors"},
     "compiler": {"ir", "passes", "codegen", "runtime", "config"},
 }
 """What each part of the compiler may import."""
 
 EXCEPTIONS = {
-    # Data classes that code generation fills in and the runtime reads.
-    ("passes/memory.py", "runtime.program"),
-    ("codegen/generate.py", "runtime.program"),
     # Source text for Numba, like a generated kernel.
     ("runtime/launcher_kernels.py", "codegen.cpu.intrinsics"),
     # `Graph.to_dot`, inside the method.
@@ -115,7 +112,7 @@ def test_imports_point_one_way(name: str) -> None:
 
 
 def test_every_exception_is_used() -> None:
-    assert EXCEPTIONS <= {(i.file, inner(i.module)) for i in ALL}
+    assert {(i.file, inner(i.module)) for i in ALL} >= EXCEPTIONS
 
 
 def test_only_the_compiler_sees_the_whole_line() -> None:

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from graphkeras.cli.load import load_model, optimized, step_graph
 from graphkeras.ir.graph import Graph
 from graphkeras.ir.op import Kind, get_op
-from graphkeras.passes.memory import plan_memory
-from graphkeras.runtime.program import Layout
+from graphkeras.passes.memory import Layout, plan_memory
 from graphkeras.utils.summary import readable_size
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from graphkeras.codegen.cpu.contract import lower_contraction
 from graphkeras.codegen.cpu.printer import print_kernel
 from graphkeras.codegen.lower import Lowering
+from graphkeras.codegen.program import Argument, KernelSource, Launch, Program
 from graphkeras.ir.dims import Size
 from graphkeras.ir.graph import Graph, Node
-from graphkeras.passes.memory import MemoryPlan, plan_memory
-from graphkeras.runtime.program import Argument, Buffer, KernelSource, Launch, Place, Program
+from graphkeras.passes.memory import Buffer, MemoryPlan, Place, plan_memory
 
 
 def generate(graph: Graph) -> Program:

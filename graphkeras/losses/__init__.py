@@ -60,8 +60,6 @@ from graphkeras.losses.segmentation import (
 from graphkeras.registry import Registry
 
 _CLASSES_AND_FUNCTIONS = (
-    Loss,
-    LossFunctionWrapper,
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
@@ -100,6 +98,7 @@ _CLASSES_AND_FUNCTIONS = (
     Tversky,
     dice,
     tversky,
+    LossFunctionWrapper,
 )
 _ALIASES = {
     "bce": "binary_crossentropy",

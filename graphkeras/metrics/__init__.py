@@ -110,7 +110,6 @@ _CLASSES: tuple[type[Metric], ...] = (
     MeanMetricWrapper,
     MeanSquaredError,
     MeanSquaredLogarithmicError,
-    Metric,
     Poisson,
     Precision,
     PrecisionAtRecall,

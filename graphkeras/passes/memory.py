@@ -15,15 +15,52 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Array, Kind, get_op
 from graphkeras.ir.types import TensorType
 from graphkeras.passes.schedule import can_overwrite
-from graphkeras.runtime.program import Buffer, Layout, Place
 
 ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector."""
+
+
+class Place(Enum):
+    """Where a buffer lives."""
+
+    INPUT = "input"
+    """Memory of graph input `index`; written too where an output aliases the input."""
+    OUTPUT = "output"
+    """Memory of graph output `index`, made by the runtime for each call."""
+    ARENA = "arena"
+    """Buffer `index` of the memory plan."""
+    CONSTANT = "constant"
+    """Array `index` of `Program.constants`."""
+    SCRATCH = "scratch"
+    """`Program.scratch_bytes` bytes a thread; thread `tid` uses address + tid * scratch_bytes."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """An address argument."""
+
+    place: Place
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The memory plan for one set of run-time sizes."""
+
+    offsets: tuple[int, ...]
+    """Byte offset of every arena buffer; each a multiple of 64."""
+    peak_bytes: int
+    """Bytes of the arena."""
+    unplanned_bytes: int
+    """Sum of all buffers, as if none shared memory."""
+    lower_bound_bytes: int
+    """Largest sum of buffers that are live at once."""
 
 
 @dataclass(frozen=True)

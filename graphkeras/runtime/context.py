@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from graphkeras.codegen.program import Program
 from graphkeras.ir.dims import Dim, evaluate
 from graphkeras.ir.op import Array
+from graphkeras.passes.memory import Buffer, Layout, Place
 from graphkeras.runtime.pool import Job, Pool
-from graphkeras.runtime.program import Buffer, Layout, Place, Program
 from graphkeras.runtime.signature import Shapes, Signature
 
 ALIGNMENT = 64

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from graphkeras.codegen.program import Launch, Program
 from graphkeras.ir.op import Array
+from graphkeras.passes.memory import Layout
 from graphkeras.runtime import kernel_cache, pool
 from graphkeras.runtime.context import ALIGNMENT, Binding, Context, Slots, address_of, aligned
-from graphkeras.runtime.program import Launch, Layout, Program
 from graphkeras.runtime.signature import Shapes, Signature
 
 _REMEMBERED = 256

@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 import graphkeras
+from graphkeras.codegen.program import KernelSource
 from graphkeras.config import setting
 from graphkeras.runtime import native
-from graphkeras.runtime.program import KernelSource
 
 _log = logging.getLogger("graphkeras.kernels")
 

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from graphkeras.ir import Builder, Graph, Size, TensorType, Value
 from graphkeras.ir.evaluate import evaluate
-from graphkeras.passes.memory import ALIGNMENT, MemoryPlan, plan_memory
+from graphkeras.passes.memory import ALIGNMENT, MemoryPlan, Place, plan_memory
 from graphkeras.passes.numerics import relative_error
-from graphkeras.runtime.program import Place
 from tests.graphgen import Case, cases
 from tests.planned import Memory, arrays_for, launches, scheduled
 

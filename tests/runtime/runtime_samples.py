@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from graphkeras.codegen.program import KernelSource, Launch, Program
 from graphkeras.ir.dims import Size
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.types import TensorType
-from graphkeras.runtime import Buffer, KernelSource, Launch, Layout, Place, Program
+from graphkeras.passes.memory import Buffer, Layout, Place
 
 N = Size.symbol("N")
 

@@ -12,7 +12,8 @@ from runtime_samples import elementwise
 from runtime_scripts import Script, start_script
 
 from graphkeras import config
-from graphkeras.runtime import KernelSource, kernel_cache, native
+from graphkeras.codegen.program import KernelSource
+from graphkeras.runtime import kernel_cache, native
 
 LOAD = """
     import sys

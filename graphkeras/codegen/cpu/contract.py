@@ -222,8 +222,10 @@ class _Product:
         writer, stride = self.writer, self.blocks.a_stride
         operand = self.hero.inputs[0]
         probe = Var(INDEX, "probe")
-        _, tested = self.rule.lhs(b, m, [*[Const(INDEX, 0)] * (len(self.rule.k) - 1), probe])
-        whole_runs = self.blocks.k_split < len(self.rule.k)
+        rank = len(self.rule.k)
+        start: list[Expr] = [Const(INDEX, 0)] * rank
+        _, tested = self.rule.lhs(b, m, [*start, probe][-rank:] if rank else [])
+        whole_runs = self.blocks.k_split < rank
         if not tested or not whole_runs or any(reads(c, probe) for c in tested):
             with ExitStack() as loops:
                 k, offset = self._k_loops(loops, span)

@@ -12,35 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.graph import Graph, Node
 from graphkeras.ir.op import Array
-
-
-class Place(Enum):
-    """Where a buffer lives."""
-
-    INPUT = "input"
-    """Memory of graph input `index`; written too where an output aliases the input."""
-    OUTPUT = "output"
-    """Memory of graph output `index`, made by the runtime for each call."""
-    ARENA = "arena"
-    """Buffer `index` of the memory plan."""
-    CONSTANT = "constant"
-    """Array `index` of `Program.constants`."""
-    SCRATCH = "scratch"
-    """`Program.scratch_bytes` bytes a thread; thread `tid` uses address + tid * scratch_bytes."""
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """An address argument."""
-
-    place: Place
-    index: int = 0
-
+from graphkeras.passes.memory import Buffer, Layout
 
 Argument = Buffer | Dim
 """One int64 of a kernel's argv: the address of a buffer, or the value of a size."""
@@ -68,20 +44,6 @@ class Launch:
     """Whether all threads must arrive before the next launch starts."""
     node: Node
     """The scheduled node this launch computes, for profiles and errors."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The memory plan for one set of run-time sizes."""
-
-    offsets: tuple[int, ...]
-    """Byte offset of every arena buffer; each a multiple of 64."""
-    peak_bytes: int
-    """Bytes of the arena."""
-    unplanned_bytes: int
-    """Sum of all buffers, as if none shared memory."""
-    lower_bound_bytes: int
-    """Largest sum of buffers that are live at once."""
 
 
 @dataclass(frozen=True)

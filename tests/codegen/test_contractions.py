@@ -1,0 +1,191 @@
+"""Matrix products and convolutions for every instruction set: edges of tiles, blocks, layouts.
+
+Sizes that are known only at run time let one kernel serve many shapes, and every shape of a case
+runs through the same kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from graphkeras import config
+from graphkeras.codegen.cpu import contract, target
+from graphkeras.compiler import compile_graph
+from graphkeras.ir import Builder, Graph, Size, TensorType
+from graphkeras.ir.dims import Dim
+from graphkeras.ir.evaluate import evaluate
+from graphkeras.ir.op import get_op
+from graphkeras.passes.numerics import relative_error
+
+Array = NDArray[Any]
+Sizes = dict[str, int]
+
+B, M, K, N = (Size.symbol(name) for name in "BMKN")
+CPUS = ("", "avx2", "generic")
+"""This machine's own instructions, and narrower ones."""
+
+
+class Case(NamedTuple):
+    graph: Graph
+    sizes: Sequence[Sizes]
+
+
+def input_arrays(graph: Graph, sizes: Sizes) -> list[Array]:
+    rng = np.random.default_rng(1)
+    types = [value.type for value in graph.inputs]
+    return [rng.standard_normal(t.concrete(sizes)).astype(t.dtype) for t in types]
+
+
+def check(case: Case, cpu: str) -> None:
+    if cpu == "avx2" and not llvm.get_host_cpu_features().get("avx2"):
+        pytest.skip("this machine has no AVX2")
+    with config.override(cpu=cpu):
+        executable = compile_graph(case.graph)
+    for sizes in case.sizes:
+        arrays = input_arrays(case.graph, sizes)
+        (expected,) = evaluate(case.graph, arrays)
+        (received,) = executable(arrays)
+        assert received.shape == expected.shape
+        assert relative_error(expected, received) < 2e-5, sizes
+
+
+def product(
+    a: tuple[Dim, ...],
+    b: tuple[Dim, ...],
+    contracted: tuple[int, int],
+    sizes: Sequence[Sizes],
+    *,
+    batch: bool = False,
+    dtype: str = "float32",
+) -> Case:
+    builder = Builder("product")
+    x, y = builder.input(TensorType(a, dtype), "a"), builder.input(TensorType(b, dtype), "b")
+    dims = (0,) if batch else ()
+    (i, j) = contracted
+    result = builder.emit(
+        "dot_general", x, y, lhs_batch=dims, rhs_batch=dims, lhs_contract=(i,), rhs_contract=(j,)
+    )
+    return Case(builder.build([result]), sizes)
+
+
+def mkn(*triples: tuple[int, int, int]) -> list[Sizes]:
+    return [{"M": m, "K": k, "N": n} for m, k, n in triples]
+
+
+EDGES = mkn(
+    (1, 1, 1),
+    (2, 3, 5),
+    (13, 7, 1),
+    (1, 2, 67),
+    (12, 512, 32),
+    (97, 1031, 131),
+    # More rows and columns than a strip of C, k in several blocks.
+    (301, 513, 307),
+)
+
+PRODUCTS = {
+    "run-time sizes": product((M, K), (K, N), (1, 0), EDGES),
+    "run-time sizes float64": product((M, K), (K, N), (1, 0), EDGES, dtype="float64"),
+    "longest whole k": product((M, 2048), (2048, 150), (1, 0), [{"M": m} for m in (1, 13, 40)]),
+    "static k in blocks": product((M, 2049), (2049, 7), (1, 0), [{"M": m} for m in (1, 5, 29)]),
+    "sum over the batch": product(
+        (K, 13), (K, 40), (0, 0), [{"K": k} for k in (1, 2, 511, 512, 513, 1500)]
+    ),
+    "few rows, many columns": product((3, 17), (17, N), (1, 0), [{"N": n} for n in (1, 31, 5003)]),
+    "batches, both operands transposed": product(
+        (B, 17, 5), (B, 19, 17), (1, 2), [{"B": b} for b in (1, 2, 7)], batch=True
+    ),
+    "matrix and vector": product((M, K), (K,), (1, 0), [{"M": 1, "K": 1}, {"M": 7, "K": 1025}]),
+}
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_matrix_product(name: str, cpu: str) -> None:
+    check(PRODUCTS[name], cpu)
+
+
+def convolution(x: tuple[int, ...], w: tuple[int, ...], **attrs: Any) -> Case:
+    ones = (1,) * (len(x) - 1)
+    given = {
+        "strides": ones,
+        "padding": tuple((0, 0) for _ in ones),
+        "lhs_dilation": ones,
+        "rhs_dilation": ones,
+        "groups": 1,
+        **attrs,
+    }
+    b = Builder("convolution")
+    image, kernel = b.input(TensorType((N, *x)), "x"), b.input(TensorType(w), "w")
+    sizes = [{"N": n} for n in (1, 2, 5)]
+    if "kernel_size" in given:
+        shape = get_op("conv").infer(
+            [image.type, TensorType(w)], {k: v for k, v in given.items() if k != "kernel_size"}
+        )[0].shape
+        b.inputs.pop()
+        dy = b.input(TensorType(shape), "dy")
+        return Case(b.build([b.emit("conv_kernel_grad", image, dy, **given)]), sizes)
+    return Case(b.build([b.emit("conv", image, kernel, **given)]), sizes)
+
+
+SAME = {"padding": ((1, 1), (1, 1))}
+UNEVEN: dict[str, Any] = {
+    "strides": (2, 1),
+    "padding": ((2, 0), (1, 3)),
+    "lhs_dilation": (1, 2),
+    "rhs_dilation": (2, 1),
+    "groups": 2,
+}
+
+CONVOLUTIONS = {
+    "3x3 same": convolution((9, 7, 5), (3, 3, 5, 19), **SAME),
+    "1x1": convolution((5, 5, 33), (1, 1, 33, 35)),
+    "one channel": convolution((11, 11, 1), (5, 5, 1, 6)),
+    "everything": convolution((8, 7, 6), (3, 2, 3, 34), **UNEVEN),
+    "depthwise": convolution((7, 7, 5), (3, 3, 1, 5), strides=(2, 2), groups=5, **SAME),
+    "1D causal": convolution((13, 3), (4, 3, 9), padding=((6, 0),), rhs_dilation=(2,)),
+    "kernel gradient": convolution((9, 7, 5), (3, 3, 5, 19), kernel_size=(3, 3), **SAME),
+    "kernel gradient of everything": convolution(
+        (8, 7, 6), (3, 2, 3, 34), kernel_size=(3, 2), **UNEVEN
+    ),
+}
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolution(name: str, cpu: str) -> None:
+    check(CONVOLUTIONS[name], cpu)
+
+
+def test_sizes_are_larger_than_the_blocks() -> None:
+    """The cases above reach what they are meant to reach."""
+    assert 2048 == contract.K_WHOLE
+    assert contract.K_BLOCK < 513
+    for cpu in (target.AVX512, target.AVX2, target.GENERIC):
+        tile = target.Tile("float32", cpu.rows, cpu.vectors * cpu.lanes, cpu.lanes)
+        graph = PRODUCTS["run-time sizes"].graph
+        (node,) = graph.nodes
+        rule = get_op(node.op).contraction
+        assert rule is not None
+        blocks = contract.choose_blocks(rule(node), tile)
+        assert blocks.strip < 301
+        assert blocks.columns < 307
+        assert not blocks.whole_k
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "generic"])
+def test_a_forced_cpu_decides_the_tile(name: str) -> None:
+    expected = {"avx512": (12, 32, 16), "avx2": (6, 16, 8), "generic": (4, 8, 4)}[name]
+    with config.override(cpu=name):
+        tile = target.gemm_tile("float32", 4, Size.symbol("N"))
+        assert (tile.rows, tile.columns, tile.lanes) == expected
+        half = target.gemm_tile("float64", 8, 64)
+        assert (half.columns, half.lanes) == (expected[1] // 2, expected[2] // 2)
+        # A product with few columns gets a tile of one vector.
+        assert target.gemm_tile("float32", 4, 3).columns == expected[2]
