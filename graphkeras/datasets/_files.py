@@ -16,8 +16,6 @@ from typing import IO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 ByteArray: TypeAlias = npt.NDArray[np.uint8]
 ImageDataset: TypeAlias = tuple[tuple[ByteArray, ByteArray], tuple[ByteArray, ByteArray]]
@@ -147,6 +145,9 @@ def _mismatch(path: Path, sha256: str, digest: Callable[[Path], str]) -> str | N
 
 def _fetch(url: str, output: IO[bytes], label: str) -> None:
     """Copies the body of `url` to `output`, with a progress bar on a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
