@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from graphkeras.codegen.emit import KernelWriter
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.graph import Node, Value
-from graphkeras.ir.scalar import Apply, Expr, Load, Var
+from graphkeras.ir.scalar import Apply, Const, Expr, Load, Var
 
 
 class OpaqueLoops:
@@ -54,6 +54,10 @@ class OpaqueLoops:
     def load(self, i: int, offset: Expr) -> Expr:
         """See `Loops.load`."""
         value = self.node.inputs[i]
+        if value.producer is not None:
+            # The one thing made inside an opaque kernel: a number that is printed into it.
+            number = value.producer.attrs["value"].item()
+            return Const(value.type.dtype, number)
         return self.writer.pinned(Load(value.type.dtype, self.operands[value], offset))
 
     def read(self, o: int, offset: Expr) -> Expr:

@@ -404,7 +404,7 @@ class _Fusion:
     def _body(self, kernel: Kernel, outputs: list[Value]) -> tuple[Graph, list[Value]]:
         """The nodes of a kernel as a graph of its own, and the outer values it reads."""
         needed: set[Node] = set()
-        operands: dict[Value, None] = {}
+        operands: set[Value] = set()
         inside = {v for root in kernel.roots for v in root.results}
         stack = list(kernel.roots)
         while stack:
@@ -414,18 +414,15 @@ class _Fusion:
             needed.add(node)
             for value in node.inputs:
                 if value.producer is None or (value in self.written and value not in inside):
-                    operands.setdefault(value)
+                    operands.add(value)
                 else:
                     stack.append(value.producer)
         body = Builder(hero(kernel).op, made_by=Fuse.name)
-        ordered = sorted(operands, key=self._value_order)
+        nodes = sorted(needed, key=self.position.__getitem__)
+        # By first use, not by place in the graph: equal layers then become equal kernels.
+        ordered = list(dict.fromkeys(v for n in nodes for v in n.inputs if v in operands))
         new = {v: body.input(v.type, v.name) for v in ordered}
-        for node in sorted(needed, key=self.position.__getitem__):
+        for node in nodes:
             results = body.keep(node, [new[v] for v in node.inputs])
             new.update(zip(node.results, results, strict=True))
         return body.build([new[v] for v in outputs]), ordered
-
-    def _value_order(self, value: Value) -> tuple[int, int]:
-        if value.producer is None:
-            return -1, self.graph.inputs.index(value)
-        return self.position[value.producer], value.index

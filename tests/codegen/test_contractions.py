@@ -157,7 +157,8 @@ CONVOLUTIONS = {
 }
 
 
-@pytest.mark.parametrize("cpu", CPUS)
+# The samples of the op table run on this machine's own instructions.
+@pytest.mark.parametrize("cpu", CPUS[1:])
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_convolution(name: str, cpu: str) -> None:
     check(CONVOLUTIONS[name], cpu)

@@ -118,9 +118,13 @@ class _Printer:
 
 
 def _typed(expr: Expr) -> str:
-    """Source of an expression, cast to its dtype where Numba would widen it."""
+    """Source of an expression, cast to its dtype where Numba would widen it: small integers.
+
+    Templates keep floats as they are (the op table's tests say so), and each cast costs
+    compile time.
+    """
     text = _text(expr)
-    if isinstance(expr, Apply) and expr.dtype not in (INDEX, "bool"):
+    if isinstance(expr, Apply) and "int" in expr.dtype and expr.dtype != INDEX:
         return f"{expr.dtype}({text})"
     return text
 
