@@ -1,6 +1,8 @@
 """The whole line, from a graph to an executable. No other module sees all of it.
 
-graph ─► simplify ─► fold ─► cse ─► dce ─► fuse ─► schedule ─► kernels ─► Executable
+What happens to a graph, in order::
+
+    graph ─► simplify ─► fold ─► cse ─► dce ─► fuse ─► schedule ─► kernels ─► Executable
 """
 
 from __future__ import annotations

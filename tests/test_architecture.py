@@ -1,6 +1,8 @@
 """The shape of the package: imports point one way, the compiler asks no op for its name.
 
-ir  <-  passes  <-  codegen  <-  compiler  <-  training          (and  ir <- runtime <- compiler)
+Who may import whom::
+
+    ir  <-  passes  <-  codegen  <-  compiler  <-  training        (and  ir <- runtime <- compiler)
 """
 
 from __future__ import annotations

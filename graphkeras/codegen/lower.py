@@ -1,12 +1,14 @@
 """From a fused node to kernel IR: one function a pattern, all loop choices in this file.
 
-LOOP     for flat element: outputs                        (nothing needs single dims)
-for row: for j: outputs                          (otherwise)
-ROWS     for row: reduce over columns, ...; outputs       (accumulators in locals)
-REDUCE   for row: acc[j] = ...; for k: for j: acc[j] += ..; for j: outputs
-or, where the reduced dims are the contiguous ones, one local accumulator
-CONTRACT microkernels (the target's), or REDUCE's loops where no matrix is left
-OPAQUE   the op's own loops
+The loops of each pattern; which pattern a node has was decided by fusion::
+
+    LOOP     for flat element: outputs                        (nothing needs single dims)
+             for row: for j: outputs                          (otherwise)
+    ROWS     for row: reduce over columns, ...; outputs       (accumulators in locals)
+    REDUCE   for row: acc[j] = ...; for k: for j: acc[j] += ..; for j: outputs
+             or, where the reduced dims are the contiguous ones, one local accumulator
+    CONTRACT microkernels (the target's), or REDUCE's loops where no matrix is left
+    OPAQUE   the op's own loops
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ from graphkeras.ir.types import TensorType
 
 ACCUMULATORS = 256
 """Elements of the accumulator buffer of a REDUCE loop: a few KiB, so that it stays in L1."""
+
+ADD = "({0} + {1})"
 
 LowerContraction = Callable[["Lowering", Node, Contraction], None]
 """A target's way to lower a contraction that has matrix form."""
@@ -159,7 +163,7 @@ class Lowering:
         acc = self.writer.mutable(Const(dtype, rule.identity))
         with self.writer.loop(0, columns, "k") as k:
             element = self.elements.read(operand, at_element(operand, k))
-            self.writer.assign(acc, Apply(dtype, rule.combine, (acc, element)))
+            self.writer.assign(acc, Apply(dtype, one_accumulator(rule), (acc, element)))
         self.elements.known[hero.result] = acc
 
     # ---- REDUCE
@@ -195,9 +199,7 @@ class Lowering:
         """The loops of a reduction over `space`; `rule` None is a sum of products."""
         shape = hero.types[0].shape
         work = as_index(product(shape)) * as_index(product(space))
-        combine = rule.combine if rule is not None else "({0} + {1})"
-        identity = rule.identity if rule is not None else 0
-        step = _Accumulation(self, hero, shape, space, combine, identity, element, work)
+        step = _Accumulation(self, hero, shape, space, rule, element, work)
         if vector and shape:
             step.over_vectors()
         else:
@@ -268,8 +270,7 @@ class _Accumulation:
         hero: Node,
         shape: Shape,
         space: Shape,
-        combine: str,
-        identity: float,
+        rule: Reduction | None,
         element: Callable[[Position, Sequence[Expr]], Expr],
         work: Expr,
     ) -> None:
@@ -278,9 +279,10 @@ class _Accumulation:
         self.hero = hero
         self.shape = shape
         self.space = space
-        self.combine = combine
+        self.combine = ADD if rule is None else rule.combine
+        self.one_combine = ADD if rule is None else one_accumulator(rule)
         self.dtype = hero.types[0].dtype
-        self.identity = Const(self.dtype, identity)
+        self.identity = Const(self.dtype, 0 if rule is None else rule.identity)
         self.element = element
         self.work = work
 
@@ -292,7 +294,7 @@ class _Accumulation:
             with ExitStack() as loops:
                 red = [loops.enter_context(self.writer.loop(0, d, "k")) for d in self.space]
                 element = self.element(position, red)
-                self.writer.assign(acc, Apply(self.dtype, self.combine, (acc, element)))
+                self.writer.assign(acc, Apply(self.dtype, self.one_combine, (acc, element)))
             self.lowering.store_epilogue(self.hero, acc, position)
 
     def over_vectors(self) -> None:
@@ -326,6 +328,11 @@ class _Accumulation:
                 position = Position(self.shape, [*prefix, first + j])
                 acc = writer.pinned(Load(self.dtype, buffer, j), "acc")
                 self.lowering.store_epilogue(self.hero, acc, position)
+
+
+def one_accumulator(rule: Reduction) -> str:
+    """The combine template of a loop with one accumulator, which only vectorises if reordered."""
+    return "add_any_order({0}, {1})" if rule.is_sum else rule.combine
 
 
 def _is_vector(rule: Reduction, hero: Node) -> bool:

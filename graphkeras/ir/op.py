@@ -115,6 +115,8 @@ class Reduction:
     combine: str
     """Template of `{0}` (accumulator) and `{1}` (element)."""
     identity: float | int | bool
+    is_sum: bool = False
+    """A sum of floats: a loop over one accumulator may add in another order, to vectorise."""
     window: bool = False
     """Whether result positions overlap in the operand (pooling), so dims are not simply kept."""
 

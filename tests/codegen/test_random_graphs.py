@@ -102,7 +102,5 @@ def test_every_pass_of_the_pipeline_keeps_the_numbers(case: Case) -> None:
 @given(case=cases(max_nodes=14))
 def test_every_pass_keeps_the_numbers_of_gradients(case: Case) -> None:
     graph = with_gradients(case).graph
-    manager = PassManager(
-        PIPELINE, verify=True, check_numbers=True, inputs=case.arrays, rtol=1e-4
-    )
+    manager = PassManager(PIPELINE, verify=True, check_numbers=True, inputs=case.arrays, rtol=1e-4)
     manager.run(graph)

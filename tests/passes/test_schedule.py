@@ -197,7 +197,19 @@ def softmax(b: Builder, x: Value, s: Value) -> Value:
         (lambda b, x, s: b.emit("reshape", b.emit("exp", x), shape=(N * 4,)), True),
         (lambda b, x, s: b.emit("transpose", x, perm=(1, 0)), False),
     ],
-    ids=["exp", "twice", "scaled", "self-reversed", "reversed", "softmax", "wider", "other-dtype", "opaque", "reshape", "transpose"],
+    ids=[
+        "exp",
+        "twice",
+        "scaled",
+        "self-reversed",
+        "reversed",
+        "softmax",
+        "wider",
+        "other-dtype",
+        "opaque",
+        "reshape",
+        "transpose",
+    ],
 )
 def test_what_a_kernel_may_overwrite(
     build: Callable[[Builder, Value, Value], Value], legal: bool

@@ -84,6 +84,7 @@ def _reduction(
             index,
             combine(source.is_float),
             identity(source.dtype),
+            is_sum=source.is_float and node.op == "reduce_sum",
         )
 
     return reduction
@@ -205,7 +206,7 @@ _register(
     "reduce_sum",
     "Sum; wraps around on integers.",
     np.add,
-    lambda is_float: "add_any_order({0}, {1})" if is_float else "({0} + {1})",
+    lambda is_float: "({0} + {1})",
     lambda dtype: 0,
     _sum_gradient,
     (
