@@ -14,7 +14,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 .PHONY: demo test lint clean
 
 demo: $(INSTALLED)
-	$(BIN)/python examples/digits_convnet.py
+	$(BIN)/python examples/digits_convnet.py --pictures build
 
 test: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest -q -n 2

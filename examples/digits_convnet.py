@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import graphkeras as keras
 from graphkeras import layers
 from graphkeras.viz import explain, write_picture
@@ -41,6 +43,11 @@ def build_model() -> keras.Model:
         metrics=["accuracy"],
     )
     return model
+
+
+def prepare(images: np.ndarray) -> np.ndarray:
+    """Pixels from 0 to 1 (they come as 0 ... 16), with a channel axis."""
+    return images[..., None].astype("float32") / 16
 
 
 class Stopwatch(keras.callbacks.Callback):
@@ -75,19 +82,16 @@ def main(argv: Sequence[str] | None = None) -> dict[str, list[float]]:
     keras.utils.set_random_seed(1)
     (x_train, y_train), (x_test, y_test) = keras.datasets.digits.load_data()
     x_train, y_train = x_train[: options.limit], y_train[: options.limit]
-    # Pixels count from 0 to 16; a convolution wants a channel axis.
-    x_train = x_train[..., None].astype("float32") / 16
-    x_test = x_test[..., None].astype("float32") / 16
 
     model = build_model()
     model.summary()
     stopwatch = Stopwatch()
     history = model.fit(
-        x_train,
+        prepare(x_train),
         y_train,
         batch_size=BATCH_SIZE,
         epochs=options.epochs,
-        validation_data=(x_test, y_test),
+        validation_data=(prepare(x_test), y_test),
         callbacks=[stopwatch],
     )
 
@@ -96,23 +100,28 @@ def main(argv: Sequence[str] | None = None) -> dict[str, list[float]]:
     step = keras.utils.compiled_steps(model)["train_step"]
     memory = step.layout({"N": BATCH_SIZE})
     samples = len(x_train) * options.epochs
+    traced = len(step.records[0].before.nodes)
+    planned, unplanned = memory.peak_bytes / 1024, memory.unplanned_bytes / 1024
     print(f"""
-validation accuracy   {history.history["val_accuracy"][-1]:.2%} of {len(x_test)} images never trained on
-training              {samples / stopwatch.training:,.0f} samples/s at batch size {BATCH_SIZE}
-compile time          {stopwatch.compiling:.1f} s for the training and the validation step
-kernels a step        {step.launch_count}, from {len(step.records[0].before.nodes)} nodes of the traced graph
-peak memory           {memory.peak_bytes / 1024:,.0f} KiB planned, \
-{memory.unplanned_bytes / 1024:,.0f} KiB had every value memory of its own
+validation accuracy  {history.history["val_accuracy"][-1]:.2%} of {len(x_test)} held-out images
+training             {samples / stopwatch.training:,.0f} samples/s at batch size {BATCH_SIZE}
+compile time         {stopwatch.compiling:.1f} s for the training and the validation step
+kernels a step       {step.launch_count}, made of the {traced} nodes that were traced
+peak memory          {planned:,.0f} KiB planned, {unplanned:,.0f} KiB if no two values shared any
 """)
 
     options.pictures.mkdir(parents=True, exist_ok=True)
-    model_picture = options.pictures / "digits_model.png"
-    keras.utils.plot_model(model, model_picture, show_shapes=True, show_layer_activations=True)
-    step_picture = options.pictures / "digits_train_step.png"
-    written = write_picture(
-        step.program.graph, step_picture, title="digits convnet: one training step"
+    model_files = keras.utils.plot_model(
+        model,
+        options.pictures / "digits_model.png",
+        show_shapes=True,
+        show_layer_activations=True,
     )
-    print(f"model: {model_picture}\ntraining step: {explain(step_picture, written)}")
+    print(f"the model: {' and '.join(map(str, model_files))}")
+    picture = options.pictures / "digits_train_step.png"
+    title = "digits convnet: one training step"
+    step_files = write_picture(step.program.graph, picture, title=title)
+    print(f"its training step: {explain(picture, step_files)}")
     return history.history
 
 

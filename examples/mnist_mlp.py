@@ -46,10 +46,13 @@ def build_model() -> keras.Model:
         ],
         name="mnist_mlp",
     )
-    model.compile(
-        optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"]
-    )
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
+
+
+def prepare(images: np.ndarray) -> np.ndarray:
+    """Pixels from 0 to 1, in training and in testing alike."""
+    return images.astype("float32") / 255
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, list[float]]:
@@ -60,17 +63,15 @@ def main(argv: Sequence[str] | None = None) -> dict[str, list[float]]:
 
     keras.utils.set_random_seed(1)
     (x_train, y_train), (x_test, y_test) = mnist_data.load(options.data, options.limit)
-    x_train = x_train.astype("float32") / 255
-    x_test = x_test.astype("float32") / 255
 
     model = build_model()
-    history = model.fit(x_train, y_train, epochs=options.epochs, batch_size=32)
+    history = model.fit(prepare(x_train), y_train, epochs=options.epochs, batch_size=32)
 
-    test_loss, test_accuracy = model.evaluate(x_test, y_test, verbose=0)
+    test_loss, test_accuracy = model.evaluate(prepare(x_test), y_test, verbose=0)
     print(f"test loss      {test_loss:.4f}")
     print(f"test accuracy  {test_accuracy:.2%} of {len(x_test)} images")
 
-    probabilities = model.predict(x_test[:10], verbose=0)
+    probabilities = model.predict(prepare(x_test[:10]), verbose=0)
     print(f"predicted      {np.argmax(probabilities, axis=-1)}")
     print(f"true           {y_test[:10]}")
     return {**history.history, "test_accuracy": [test_accuracy]}

@@ -31,6 +31,7 @@ from graphkeras.codegen.kernel_ir import (
     Statement,
     Store,
 )
+from graphkeras.codegen.program import Share
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Index, Kind, get_op
@@ -57,6 +58,7 @@ class KernelWriter:
         self.symbols: set[str] = set()
         self.scratch: list[tuple[BufferParameter, int]] = []
         self.helpers: list[str] = []
+        self.share: Share | None = None
         self._depth: dict[str, int] = {}
         self._names = count()
 
@@ -161,29 +163,30 @@ class KernelWriter:
         self.blocks[-1].body.append(statement)
 
     @contextmanager
-    def parallel(
-        self, extent: Expr | Dim, prefix: str = "i", work: Expr | Dim | None = None
-    ) -> Iterator[Var]:
+    def parallel(self, extent: Dim, prefix: str, share: Share) -> Iterator[Var]:
         """A loop shared out among the threads; yields its variable."""
         variable = Var(INDEX, self.fresh(prefix))
         stop = as_index(extent)
-        amount = stop if work is None else as_index(work)
+        amount = as_index(share.work)
+        self.share = share
         self.depth(stop)
         self.depth(amount)
-        statement = ParallelFor(variable, stop, [], amount)
+        statement = ParallelFor(variable, stop, [], amount, share.grain)
         with self._open(statement.body, [variable.name], wall=False):
             yield variable
         self.blocks[-1].body.append(statement)
 
     @contextmanager
     def parallel_range(
-        self, extent: Expr, multiple: int, work: Expr, prefix: str = "i"
+        self, extent: Dim, multiple: int, share: Share, prefix: str
     ) -> Iterator[tuple[Var, Var]]:
         """A block run once per thread with its own `[low, high)` of `extent`."""
         low, high = Var(INDEX, self.fresh(prefix)), Var(INDEX, self.fresh(prefix))
-        self.depth(extent)
-        self.depth(work)
-        statement = ParallelFor(low, extent, [], work, multiple, high)
+        stop, amount = as_index(extent), as_index(share.work)
+        self.share = share
+        self.depth(stop)
+        self.depth(amount)
+        statement = ParallelFor(low, stop, [], amount, share.grain, multiple, high)
         with self._open(statement.body, [low.name, high.name], wall=False):
             yield low, high
         self.blocks[-1].body.append(statement)

@@ -37,4 +37,5 @@ def _launch(node: Node, plan: MemoryPlan) -> tuple[Launch, int]:
     arguments.extend(Size.symbol(name) for name in kernel.symbols)
     comment = "\n".join([f"{node.loc.phase}: {node.loc}", *kernel.comments])
     source = KernelSource(kernel.name, print_kernel(kernel), comment)
-    return Launch(source, tuple(arguments), True, node), kernel.scratch_bytes
+    launch = Launch(source, tuple(arguments), True, node, kernel.share)
+    return launch, kernel.scratch_bytes

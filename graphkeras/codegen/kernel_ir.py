@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from graphkeras.codegen.program import Share
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.scalar import Expr, Var
 
@@ -67,7 +68,8 @@ class ParallelFor:
     extent: Expr
     body: list[Statement]
     work: Expr
-    """Elements touched in all, to keep small loops on one thread."""
+    """How much is done in all; less than a grain stays on one thread."""
+    grain: int
     multiple: int = 1
     as_range: Var | None = None
     """Where set, the body runs once per thread with `[variable, as_range)` as its run."""
@@ -108,6 +110,9 @@ class KernelFunction:
     """Module-level definitions of the target, such as a microkernel of a tile size."""
     scratch: list[tuple[BufferParameter, int]] = field(default_factory=list)
     """Per-thread scratch buffers: parameter and bytes (a multiple of 64)."""
+
+    share: Share | None = None
+    """How much its parallel loop does."""
 
     @property
     def scratch_bytes(self) -> int:

@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from graphkeras.codegen.emit import Elements, KernelWriter
 from graphkeras.codegen.kernel_ir import BufferParameter, KernelFunction
 from graphkeras.codegen.opaque import OpaqueLoops
+from graphkeras.codegen.program import Share
 from graphkeras.ir.access import AccessCollector
 from graphkeras.ir.dims import Dim, Shape, product
 from graphkeras.ir.graph import Graph, Node, Value
@@ -79,6 +80,7 @@ class Lowering:
             comments=_comments(self.node),
             helpers=self.writer.helpers,
             scratch=self.writer.scratch,
+            share=self.writer.share,
         )
 
     # ---- LOOP
@@ -86,14 +88,14 @@ class Lowering:
     def _lower_loop(self) -> None:
         outputs = list(self.results)
         shape = outputs[0].type.shape
-        work = as_index(product(shape))
+        share = Share(product(shape))
         if self._is_flat(outputs):
-            with self.writer.parallel(work, "i", work) as i:
+            with self.writer.parallel(share.work, "i", share) as i:
                 self._store_all(outputs, lambda value: Position(value.type.shape, flat=i))
             return
         inner = _inner_axis(shape)
         rows, columns = product(shape[:inner]), shape[inner]
-        with self.writer.parallel(rows, "row", work) as row:
+        with self.writer.parallel(rows, "row", share) as row:
             prefix = split_offset(row, shape[:inner])
             with self.writer.loop(0, columns, "j") as j:
                 tail = [Const(INDEX, 0)] * (len(shape) - inner - 1)
@@ -128,11 +130,11 @@ class Lowering:
         space: Shape = self.node.attrs["space"]
         count: int = self.node.attrs["rows"]
         rows, columns = product(space[:count]), product(space[count:])
-        work = as_index(product(space))
+        share = Share(product(space))
         heroes = [n for n in self.body.nodes if get_op(n.op).kind is Kind.REDUCE]
         row_values = [v for v in self.results if v.type.numel == rows]
         others = [v for v in self.results if v.type.numel != rows]
-        with self.writer.parallel(rows, "row", work) as row:
+        with self.writer.parallel(rows, "row", share) as row:
             prefix = split_offset(row, space[:count])
 
             def at_row(value: Value) -> Position:
@@ -198,8 +200,8 @@ class Lowering:
     ) -> None:
         """The loops of a reduction over `space`; `rule` None is a sum of products."""
         shape = hero.types[0].shape
-        work = as_index(product(shape)) * as_index(product(space))
-        step = _Accumulation(self, hero, shape, space, rule, element, work)
+        share = Share(product(shape) * product(space))
+        step = _Accumulation(self, hero, shape, space, rule, element, share)
         if vector and shape:
             step.over_vectors()
         else:
@@ -272,7 +274,7 @@ class _Accumulation:
         space: Shape,
         rule: Reduction | None,
         element: Callable[[Position, Sequence[Expr]], Expr],
-        work: Expr,
+        share: Share,
     ) -> None:
         self.lowering = lowering
         self.writer = lowering.writer
@@ -284,11 +286,11 @@ class _Accumulation:
         self.dtype = hero.types[0].dtype
         self.identity = Const(self.dtype, 0 if rule is None else rule.identity)
         self.element = element
-        self.work = work
+        self.share = share
 
     def over_elements(self) -> None:
         """One local accumulator a result element; reduced dims innermost."""
-        with self.writer.parallel(product(self.shape), "i", self.work) as i:
+        with self.writer.parallel(product(self.shape), "i", self.share) as i:
             position = Position(self.shape, flat=i)
             acc = self.writer.mutable(self.identity)
             with ExitStack() as loops:
@@ -303,10 +305,10 @@ class _Accumulation:
         buffer = self.writer.add_scratch(self.dtype, ACCUMULATORS, itemsize, "accs")
         rows, columns = self.shape[:-1], self.shape[-1]
         if product(rows) == 1:
-            with self.writer.parallel_range(as_index(columns), 16, self.work, "col") as (lo, hi):
+            with self.writer.parallel_range(columns, 16, self.share, "col") as (lo, hi):
                 self._blocks(buffer, [Const(INDEX, 0)] * len(rows), lo, hi)
             return
-        with self.writer.parallel(product(rows), "row", self.work) as row:
+        with self.writer.parallel(product(rows), "row", self.share) as row:
             prefix = list(split_offset(row, rows))
             self._blocks(buffer, prefix, Const(INDEX, 0), as_index(columns))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from graphkeras.codegen.emit import KernelWriter
+from graphkeras.codegen.program import Share
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.graph import Node, Value
 from graphkeras.ir.scalar import Apply, Const, Expr, Load, Var
@@ -31,7 +32,7 @@ class OpaqueLoops:
 
     def parallel(self, extent: Dim, name: str) -> AbstractContextManager[Var]:
         """See `Loops.parallel`."""
-        return self.writer.parallel(extent, name, self.node.types[0].numel)
+        return self.writer.parallel(extent, name, Share(self.node.types[0].numel))
 
     def loop(
         self, start: Expr | int, stop: Expr | Dim, name: str, step: int = 1

@@ -18,6 +18,19 @@ from graphkeras.ir.graph import Graph, Node
 from graphkeras.ir.op import Array
 from graphkeras.passes.memory import Buffer, Layout
 
+GRAIN = 8192
+"""Elements worth a thread of their own: about 2 us of work, ten times a barrier."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much a kernel does, and how much of it is worth a thread of its own."""
+
+    work: Dim
+    """Elements touched, or multiply-adds."""
+    grain: int = GRAIN
+
+
 Argument = Buffer | Dim
 """One int64 of a kernel's argv: the address of a buffer, or the value of a size."""
 
@@ -44,6 +57,8 @@ class Launch:
     """Whether all threads must arrive before the next launch starts."""
     node: Node
     """The scheduled node this launch computes, for profiles and errors."""
+    share: Share | None = None
+    """Below one grain of work only thread 0 runs the kernel. None: all threads always do."""
 
 
 @dataclass(frozen=True)

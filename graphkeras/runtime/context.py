@@ -137,12 +137,14 @@ class Context:
         self._argv = np.zeros(max(slots.count, 1), np.int64)
         begin = address_of(self._argv)
         rows = [
-            (kernel, begin + 8 * start, int(launch.barrier))
+            (kernel, begin + 8 * start, 1)
             for kernel, start, launch in zip(kernels, slots.starts, program.launches, strict=True)
         ]
         self.job = Job(np.array(rows, np.int64).reshape(-1, 3), threads)
         for index, positions in slots.constants.items():
             self._argv[positions] = constants[index]
+        self._launches = program.launches
+        self._most_threads = threads
         self._known: list[Callable[[], Array | None]] = [_nothing] * len(signature.types)
         self._shapes: Shapes | None = None
         self._binding: Binding | None = None
@@ -198,10 +200,22 @@ class Context:
 
     def _resize(self, binding: Binding) -> None:
         self._argv[self._slots.sizes] = binding.size_values
+        self._set_barriers(binding.sizes)
         planned, sizes = self._planned, binding.sizes
         # A plan serves all smaller sizes too: buffers only shrink.
         if planned is None or any(sizes[name] > planned[name] for name in sizes):
             self._place({n: max(s, planned[n] if planned else 0) for n, s in sizes.items()})
+
+    def _set_barriers(self, sizes: Mapping[str, int]) -> None:
+        """Thread 0 needs no barrier between two kernels that it runs alone."""
+        alone = [
+            launch.share is not None and evaluate(launch.share.work, sizes) < launch.share.grain
+            for launch in self._launches
+        ]
+        for row, launch in enumerate(self._launches):
+            both = alone[row] and alone[min(row + 1, len(alone) - 1)]
+            self.job.table[row, 2] = int(launch.barrier and not both)
+        self.job.limit(1 if all(alone) else self._most_threads)
 
     def _attach(self, pool: Pool | None) -> None:
         threads = pool.threads if pool else 1

@@ -23,6 +23,9 @@ cgutils: Any = numba_cgutils
 
 I32, I64, VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
 
+_X86 = platform.machine().lower() in ("x86_64", "amd64")
+_ARM = platform.machine().lower() in ("arm64", "aarch64")
+
 Emit = Callable[[Any, list[Any]], Any]
 """Emits the operation with an IR builder and its operands; returns the result, if any."""
 
@@ -77,12 +80,42 @@ def _compare_exchange(builder: Any, operands: list[Any]) -> Any:
 
 
 def _relax(builder: Any, _operands: list[Any]) -> None:
-    machine = platform.machine().lower()
-    if machine in ("x86_64", "amd64"):
+    if _X86:
         builder.call(_extern(builder, "llvm.x86.sse2.pause", VOID, []), [])
-    elif machine in ("arm64", "aarch64"):
+    elif _ARM:
         hint = _extern(builder, "llvm.aarch64.hint", VOID, [I32])
         builder.call(hint, [I32(1)])
+
+
+_MXCSR_FLUSH = 0x8040
+"""x86: results (FTZ) and operands (DAZ) below the normal range count as zero."""
+_FPCR_FLUSH = 1 << 24
+"""Arm: the FZ bit."""
+
+
+def _flush_denormals(builder: Any, _operands: list[Any]) -> Any:
+    if _X86:
+        place = cgutils.alloca_once(builder, I32)
+        builder.call(_extern(builder, "llvm.x86.sse.stmxcsr", VOID, [place.type]), [place])
+        mode = builder.load(place)
+        builder.store(builder.or_(mode, ir.Constant(I32, _MXCSR_FLUSH)), place)
+        builder.call(_extern(builder, "llvm.x86.sse.ldmxcsr", VOID, [place.type]), [place])
+        return builder.zext(mode, I64)
+    if _ARM:
+        mode = builder.call(_extern(builder, "llvm.aarch64.get.fpcr", I64, []), [])
+        flushing = builder.or_(mode, ir.Constant(I64, _FPCR_FLUSH))
+        builder.call(_extern(builder, "llvm.aarch64.set.fpcr", VOID, [I64]), [flushing])
+        return mode
+    return ir.Constant(I64, 0)
+
+
+def _restore_float_mode(builder: Any, operands: list[Any]) -> None:
+    if _X86:
+        place = cgutils.alloca_once(builder, I32)
+        builder.store(builder.trunc(operands[0], I32), place)
+        builder.call(_extern(builder, "llvm.x86.sse.ldmxcsr", VOID, [place.type]), [place])
+    elif _ARM:
+        builder.call(_extern(builder, "llvm.aarch64.set.fpcr", VOID, [I64]), [operands[0]])
 
 
 def _yield(builder: Any, _operands: list[Any]) -> None:
@@ -105,7 +138,7 @@ def _nanoseconds(builder: Any, _operands: list[Any]) -> Any:
     return builder.add(builder.mul(seconds, I64(1_000_000_000)), rest)
 
 
-_FUTEX = 98 if platform.machine().lower() in ("arm64", "aarch64") else 202
+_FUTEX = 98 if _ARM else 202
 _WAIT, _WAKE = 128, 129  # with FUTEX_PRIVATE_FLAG
 
 
@@ -135,6 +168,9 @@ compare_exchange = _intrinsic("compare_exchange", 3, _compare_exchange)
 
 relax = _intrinsic("relax", 0, _relax, types.void)
 """Tells the core that this is a waiting loop."""
+flush_denormals = _intrinsic("flush_denormals", 0, _flush_denormals)
+"""From now on numbers below the normal range are zero on this thread; returns the old mode."""
+restore_float_mode = _intrinsic("restore_float_mode", 1, _restore_float_mode, types.void)
 yield_cpu = _intrinsic("yield_cpu", 0, _yield, types.void)
 nap = _intrinsic("nap", 0, _nap, types.void)
 """Sleeps 50 microseconds: where there is no futex."""

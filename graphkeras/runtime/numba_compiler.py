@@ -51,6 +51,11 @@ _FOREIGN = ("Py", "_Py", "numba_", "NRT_", "_ZN", ".numba")
 """Starts of names that only a process with Numba or Python's headers could resolve."""
 
 
+# Whether buffers overlap is checked before a loop, pair by pair. LLVM gives up vectorising beyond
+# 8 pairs; an Adam update fused into its gradient has 18, and ran 20 times slower without.
+llvm.set_option("graphkeras", "--runtime-memory-check-threshold=128")
+
+
 class _SourceLoader(importlib.machinery.SourceFileLoader):
     """Loads a module from its file and leaves no bytecode file beside it."""
 

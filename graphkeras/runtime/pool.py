@@ -112,8 +112,12 @@ class Job:
         """Makes `pool` the one this job runs on; None for the calling thread alone."""
         self._pool = pool
         self._fields[0] = pool.address if pool else 0
-        wanted = min(self.threads or pool.threads, pool.threads) if pool else 1
-        self._fields[4] = wanted
+        self._fields[4] = min(self.threads or pool.threads, pool.threads) if pool else 1
+
+    def limit(self, threads: int | None) -> None:
+        """Changes the largest team; None for all threads of the pool."""
+        self.threads = threads
+        self.attach(self._pool)
 
     def run(self, times: int = 1) -> int:
         """Runs all launches in order `times` times, without the interpreter lock.

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from graphkeras.codegen.cpu.printer import GRAIN
+from graphkeras.codegen.program import GRAIN
 from graphkeras.compiler import compile_graph
 from graphkeras.ir import Builder, Graph, Size, TensorType, Value
 from graphkeras.ir.dims import Dim, evaluate

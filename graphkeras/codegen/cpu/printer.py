@@ -4,7 +4,7 @@ The text is a complete module that defines `kernel(tid, nthreads, argv)`. It rea
 kernel IR; what the target adds is typed pointers, unsigned index division, casts (Numba would
 widen `int32 + int32` to 64 bits) and how a parallel loop is shared out::
 
-    parts = min(nthreads, 1 + work // GRAIN)      small loops stay on one thread
+    parts = min(nthreads, 1 + work // grain)      small loops stay on one thread
     if tid < parts:
         for i in range(extent * tid // parts, extent * (tid + 1) // parts):
 """
@@ -26,9 +26,6 @@ from graphkeras.codegen.kernel_ir import (
 )
 from graphkeras.ir.dims import Size
 from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, RuntimeSize, Var
-
-GRAIN = 8192
-"""Elements worth a thread of their own: about 2 us of work, ten times a barrier."""
 
 
 def print_kernel(kernel: KernelFunction) -> str:
@@ -99,7 +96,7 @@ class _Printer:
     def _parallel(self, level: int, s: ParallelFor) -> None:
         extent, name = _text(s.extent), s.variable.name
         low, high = (name, s.as_range.name) if s.as_range else (f"{name}_low", f"{name}_high")
-        self._line(level, f"parts = min(nthreads, 1 + udiv({_text(s.work)}, {GRAIN}))")
+        self._line(level, f"parts = min(nthreads, 1 + udiv({_text(s.work)}, {s.grain}))")
         self._line(level, "if tid < parts:")
         if s.multiple == 1:
             self._line(level + 1, f"{low} = udiv({extent} * tid, parts)")
