@@ -42,6 +42,10 @@ class LabelRangeError(GraphKerasError, ValueError):
     """Class numbers that are negative or beyond the units of the output they belong to."""
 
 
+class NoValueError(GraphKerasError, TypeError, ValueError):
+    """A tensor of a model that is only being built or traced, used as if it had a value."""
+
+
 class StructureError(GraphKerasError, ValueError):
     """Targets, losses or metrics whose structure does not match the model's outputs."""
 

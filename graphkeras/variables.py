@@ -166,6 +166,13 @@ class Variable(Operators):
         """Subtracts from the variable."""
         return self.assign(self - value)
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy functions see the variable's value, except in a trace, where it has none."""
+        if current_scope() is not None:
+            return super().__array_ufunc__(ufunc, method, *inputs, **kwargs)
+        arrays = [item.value if isinstance(item, Variable) else item for item in inputs]
+        return getattr(ufunc, method)(*arrays, **kwargs)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self.value, dtype=dtype)
 

@@ -363,8 +363,14 @@ class Layer(LayerState):
                 "must, before anything else."
             )
 
+    def __getattr__(self, name: str) -> Any:
+        """Called for attributes that do not exist, such as all that `__init__` sets."""
+        if name == "name":
+            self._check_initialized()
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+        return f"<{type(self).__name__} name={self.__dict__.get('name')}, built={self.built}>"
 
 
 class _Scopes:

@@ -4,6 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphkeras.errors import NoValueError
+
+OF_UFUNC = {
+    "add": "add",
+    "bitwise_and": "bitwise_and",
+    "bitwise_or": "bitwise_or",
+    "bitwise_xor": "bitwise_xor",
+    "divide": "true_divide",
+    "equal": "equal",
+    "floor_divide": "floor_divide",
+    "greater": "greater",
+    "greater_equal": "greater_equal",
+    "less": "less",
+    "less_equal": "less_equal",
+    "matmul": "matmul",
+    "multiply": "multiply",
+    "not_equal": "not_equal",
+    "power": "power",
+    "remainder": "mod",
+    "subtract": "subtract",
+}
+"""The function behind each operator, by the name NumPy knows the operator by."""
+
 
 def _ops() -> Any:
     from graphkeras import ops
@@ -15,9 +38,17 @@ class Operators:
     """Mixin: `x + y`, `x @ y`, `x[1:]`, ... call the function of the same meaning."""
 
     __slots__ = ()
-    __array_ufunc__ = None
-    """Makes NumPy leave `array + tensor` to the tensor."""
     __hash__ = object.__hash__
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """What NumPy calls for `array + tensor`, and for `np.exp(tensor)`, which is refused."""
+        if method == "__call__" and ufunc.__name__ in OF_UFUNC and not kwargs:
+            return getattr(_ops(), OF_UFUNC[ufunc.__name__])(*inputs)
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        raise NoValueError(
+            f"NumPy's {name} cannot work on {self!r}, which has no value while a model is built "
+            "or traced. Use the function of keras.ops of the same meaning"
+        )
 
     def __neg__(self) -> Any:
         return _ops().negative(self)

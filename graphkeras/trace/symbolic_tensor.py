@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphkeras import tree
+from graphkeras.errors import NoValueError
 from graphkeras.ir.dims import Shape, Size
 from graphkeras.names import auto_name
 from graphkeras.trace.dtypes import standardize_dtype
@@ -69,8 +70,8 @@ class KerasTensor(Operators):
         """Number of dimensions."""
         return len(self.dims)
 
-    def _refuse(self, what: str) -> TypeError:
-        return TypeError(
+    def _refuse(self, what: str) -> NoValueError:
+        return NoValueError(
             f"A symbolic tensor of a functional model cannot be {what}: it has no value while "
             f"the model is built. Received: {self!r}. Use functions of keras.ops or a layer "
             "instead, or do the computation in the `call` of your own Layer."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphkeras.errors import NoValueError
 from graphkeras.ir.dims import Dim, Shape
 from graphkeras.ir.graph import Value
 from graphkeras.ir.op import Array
@@ -60,13 +61,13 @@ class Tensor(Operators):
         """The numbers, where they are computed at once.
 
         Raises:
-            TypeError: while a graph is traced; there are no numbers yet.
+            NoValueError: while a graph is traced; there are no numbers yet.
         """
         from graphkeras.trace.scope import EagerScope
 
         if isinstance(self.scope, EagerScope):
             return self.scope.array(self)
-        raise TypeError(
+        raise NoValueError(
             f"{self!r} has no value yet: the model is being traced into a graph, and runs later. "
             "Use functions of keras.ops instead of NumPy or Python conversions here "
             "(ops.where or ops.maximum in place of an `if` on a tensor)."

@@ -91,11 +91,11 @@ class Graphs:
         return self.emit("tanh", self.dot(self.input(N, 51), self.input(51, 35), 1, 0))
 
     def columns_of_a_product(self) -> Value:
-        self.batch = 1501
+        self.batch = 2501
         return self.emit("tanh", self.dot(self.input(5, 47), self.input(47, N), 1, 0))
 
     def batches_of_a_product(self) -> Value:
-        self.batch = 13
+        self.batch = 23
         return self.emit("tanh", self.dot(self.input(N, 15, 51), self.input(N, 51, 33), 2, 1, 1))
 
     def sum_over_the_batch(self) -> Value:
