@@ -38,7 +38,7 @@ class DataTypeError(GraphKerasError, ValueError, TypeError):
     """Data whose dtype is no number, such as strings or Python objects."""
 
 
-class LabelRangeError(GraphKerasError, ValueError):
+class LabelRangeError(GraphKerasError, ValueError, IndexError):
     """Class numbers that are negative or beyond the units of the output they belong to."""
 
 

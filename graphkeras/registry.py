@@ -7,7 +7,7 @@ A config is Keras's: `{"module": ..., "class_name": "L2", "config": {"l2": 0.01}
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graphkeras.errors import UnknownNameError, unknown_name
@@ -114,8 +114,13 @@ class Registry:
 
     def _find(self, name: Any, table: Mapping[str, Any]) -> Any:
         if name not in table:
-            raise unknown_name(self.kind, name, table)
+            raise unknown_name(self.kind, name, _for_people(table))
         return table[name]
+
+
+def _for_people(names: Iterable[str]) -> list[str]:
+    """The names without the wrappers, which take a function and so are no use as a string."""
+    return [name for name in names if not name.lower().endswith("wrapper")]
 
 
 __all__ = ["Registry", "UnknownNameError"]

@@ -46,6 +46,8 @@ class CallbackList(Callback):
     ) -> None:
         super().__init__()
         self.callbacks: list[Callback] = tree.flatten(callbacks) if callbacks else []
+        for callback in self.callbacks:
+            _check(callback)
         if add_history and not self._has(History):
             self.callbacks.append(History())
         if add_progbar and not self._has(ProgbarLogger):
@@ -168,3 +170,14 @@ class CallbackList(Callback):
 def _is_default(callback: Callback, moment: str) -> bool:
     method = getattr(callback, moment)
     return getattr(method, "__func__", method) is getattr(Callback, moment)
+
+
+def _check(callback: Any) -> None:
+    """Refuses what cannot be a callback; any object with a callback's methods is one."""
+    if hasattr(callback, "set_model") and not isinstance(callback, type):
+        return
+    hint = f"make one: {callback.__name__}()" if isinstance(callback, type) else "pass a Callback"
+    raise TypeError(
+        f"`callbacks` holds {callback!r} of type {type(callback).__name__}, which is no callback: "
+        f"{hint}"
+    )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import sys
 import warnings
+from abc import ABCMeta
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from types import FrameType
@@ -58,7 +59,20 @@ __all__ = ["InputSpec", "Layer"]
 Shape = Sequence[int | None]
 
 
-class Layer(LayerState):
+class LayerType(ABCMeta):
+    """The class of layer classes: a new layer has been through `Layer.__init__`, or is refused.
+
+    It is an `ABCMeta`, so that a layer class may be abstract as well.
+    """
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Makes a layer."""
+        layer = super().__call__(*args, **kwargs)
+        layer._check_initialized()
+        return layer
+
+
+class Layer(LayerState, metaclass=LayerType):
     """Base class of layers and models.
 
     Args:
@@ -363,14 +377,8 @@ class Layer(LayerState):
                 "must, before anything else."
             )
 
-    def __getattr__(self, name: str) -> Any:
-        """Called for attributes that do not exist, such as all that `__init__` sets."""
-        if name == "name":
-            self._check_initialized()
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} name={self.__dict__.get('name')}, built={self.built}>"
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
 class _Scopes:

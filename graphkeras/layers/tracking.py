@@ -27,7 +27,13 @@ def held(owner: Any) -> Iterator[Any]:
             yield from _inside(value)
 
 
+_PLAIN = frozenset({bool, int, float, str, type(None)})
+"""What most attributes hold. Tested first: this runs for every attribute of every layer."""
+
+
 def _inside(value: Any) -> Iterator[Any]:
+    if type(value) in _PLAIN:
+        return
     if isinstance(value, (Variable, SeedGenerator)) or is_layer(value) or is_metric(value):
         yield value
     elif isinstance(value, (list, tuple, set)):

@@ -133,6 +133,12 @@ def get(identifier: Any) -> Any:
     return _registry.get(identifier)
 
 
+def is_loss(thing: Any) -> bool:
+    """Whether an object is one of the functions or classes of this module, or an instance."""
+    known = _registry.table.values()
+    return any(thing is item or type(thing) is item for item in known)
+
+
 def serialize(loss: Any) -> Any:
     """A dictionary from which `deserialize` makes the loss again.
 

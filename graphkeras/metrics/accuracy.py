@@ -108,21 +108,25 @@ def sparse_top_k_categorical_accuracy(
     """1 where the label is among the `k` likeliest classes, else 0.
 
     Args:
-        y_true: Class numbers, shape `(batch, ...)`.
+        y_true: Class numbers, shape `(batch, ...)` or `(batch, ..., 1)`.
         y_pred: Probabilities or logits, shape `(batch, ..., classes)`; class numbers from the
             likeliest on if `from_sorted_ids`.
         k: How many classes are considered.
         from_sorted_ids: Whether `y_pred` holds sorted class numbers.
 
     Returns:
-        Ones and zeros of shape `(batch, ...)`.
+        Ones and zeros of the shape of `y_true`.
     """
     y_pred = ops.convert_to_tensor(y_pred)
-    if not from_sorted_ids:
-        return _in_top_k(ops.convert_to_tensor(y_true, dtype="int32"), y_pred, k)
-    y_true = ops.convert_to_tensor(y_true, dtype=y_pred.dtype)
-    found = ops.any(ops.equal(ops.expand_dims(y_true, -1), y_pred[..., :k]), axis=-1)
-    return ops.cast(found, floatx())
+    y_true = ops.convert_to_tensor(y_true, dtype=y_pred.dtype if from_sorted_ids else "int32")
+    column = len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1
+    classes = ops.squeeze(y_true, axis=-1) if column else y_true
+    if from_sorted_ids:
+        found = ops.any(ops.equal(ops.expand_dims(classes, -1), y_pred[..., :k]), axis=-1)
+        matches = ops.cast(found, floatx())
+    else:
+        matches = _in_top_k(classes, y_pred, k)
+    return ops.expand_dims(matches, -1) if column else matches
 
 
 def _in_top_k(targets: Any, predictions: Any, k: int) -> Any:
@@ -142,6 +146,8 @@ class Accuracy(BuiltinMetric):
         dtype: Dtype of the computation; `config.floatx()` by default.
     """
 
+    _direction = "up"
+
     def __init__(
         self,
         name: str | None = "accuracy",
@@ -158,6 +164,8 @@ class BinaryAccuracy(BuiltinMetric):
         dtype: Dtype of the computation; `config.floatx()` by default.
         threshold: Predictions above it mean 1.
     """
+
+    _direction = "up"
 
     def __init__(
         self,
@@ -177,6 +185,8 @@ class CategoricalAccuracy(BuiltinMetric):
         dtype: Dtype of the computation; `config.floatx()` by default.
     """
 
+    _direction = "up"
+
     def __init__(
         self,
         name: str | None = "categorical_accuracy",
@@ -192,6 +202,8 @@ class SparseCategoricalAccuracy(BuiltinMetric):
         name: Name of the metric.
         dtype: Dtype of the computation; `config.floatx()` by default.
     """
+
+    _direction = "up"
 
     def __init__(
         self,
@@ -209,6 +221,8 @@ class TopKCategoricalAccuracy(BuiltinMetric):
         name: Name of the metric.
         dtype: Dtype of the computation; `config.floatx()` by default.
     """
+
+    _direction = "up"
 
     def __init__(
         self,
@@ -229,6 +243,8 @@ class SparseTopKCategoricalAccuracy(BuiltinMetric):
         dtype: Dtype of the computation; `config.floatx()` by default.
         from_sorted_ids: Whether predictions are sorted class numbers.
     """
+
+    _direction = "up"
 
     def __init__(
         self,

@@ -40,6 +40,8 @@ class AUC(Metric):
         ValueError: If an argument has no meaning.
     """
 
+    _direction = "up"
+
     def __init__(
         self,
         num_thresholds: int = 200,

@@ -142,6 +142,8 @@ class FalseNegatives(_Count):
 class _Share(_ThresholdMetric):
     """Base of precision and recall: true positives over those and one kind of error."""
 
+    _direction = "up"
+
     def __init__(
         self,
         thresholds: Thresholds = None,
@@ -200,6 +202,8 @@ class Recall(_Share):
 
 class _BestUnderConstraint(_ThresholdMetric):
     """Base of metrics: the best of one rate over the thresholds where another is high enough."""
+
+    _direction = "up"
 
     kinds = KINDS
     constrained: tuple[str, str]

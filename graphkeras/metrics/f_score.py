@@ -25,6 +25,8 @@ class FBetaScore(Metric):
         ValueError: If an argument has no meaning.
     """
 
+    _direction = "up"
+
     def __init__(
         self,
         average: str | None = None,

@@ -50,6 +50,9 @@ class Metric:
         ...         return self.total
     """
 
+    _direction: str | None = None
+    """`"up"` where larger values are better, `"down"` where smaller ones are; for callbacks."""
+
     def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
         self._variables: list[Variable] = []
         self._metrics: list[Metric] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from graphkeras import ops
+from graphkeras import losses, ops
 from graphkeras.losses.reduction import apply_mask, get_mask, squeeze_or_expand_to_same_rank
 from graphkeras.metrics.metric import Metric, at_once
 
@@ -128,6 +128,8 @@ class MeanMetricWrapper(Mean):
         super().__init__(name=name, dtype=dtype)
         self._fn = fn
         self._fn_kwargs = kwargs
+        if self._direction is None and losses.is_loss(fn):
+            self._direction = "down"
 
     @at_once
     def update_state(  # type: ignore[override]  # Keras's signatures

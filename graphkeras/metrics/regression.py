@@ -123,6 +123,8 @@ class CosineSimilarity(BuiltinMetric):
         axis: Axis that holds the vectors.
     """
 
+    _direction = "up"
+
     def __init__(
         self,
         name: str | None = "cosine_similarity",
@@ -140,6 +142,8 @@ class RootMeanSquaredError(Mean):
         name: Name of the metric.
         dtype: Dtype of the computation; `config.floatx()` by default.
     """
+
+    _direction = "down"
 
     def __init__(
         self, name: str | None = "root_mean_squared_error", dtype: str | None = None
@@ -182,6 +186,8 @@ class R2Score(Metric):
     Raises:
         ValueError: If `class_aggregation` is none of these, or `num_regressors` is negative.
     """
+
+    _direction = "up"
 
     def __init__(
         self,

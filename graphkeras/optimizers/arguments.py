@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
@@ -46,7 +47,16 @@ def complete(optimizer: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         ValueError: If one is unknown or has no meaning.
+
+    `decay`, an argument of Keras 2, is left out with a warning, as in Keras 3.
     """
+    arguments = dict(arguments)
+    if arguments.pop("decay", None) is not None:
+        warnings.warn(
+            f"{optimizer}: the argument `decay` is ignored. Pass a schedule as learning_rate, such "
+            "as keras.optimizers.schedules.InverseTimeDecay",
+            stacklevel=4,
+        )
     for name, value in arguments.items():
         if name not in DEFAULTS:
             hint = did_you_mean(name, ["learning_rate", *DEFAULTS])

@@ -53,7 +53,10 @@ def standardize_dtype(dtype: Any) -> str:
 
 
 def kind_of(x: Any) -> str:
-    """The strong dtype of a tensor or array, or the weak kind of a Python number."""
+    """The strong dtype of a tensor or array, or the weak kind of a Python number.
+
+    Half precision exists only in data from outside, which is widened to floatx.
+    """
     if isinstance(x, bool):
         return "bool"
     if isinstance(x, (int, Size)):
@@ -61,6 +64,8 @@ def kind_of(x: Any) -> str:
     if isinstance(x, float):
         return WEAK_FLOAT
     dtype = getattr(x, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype == np.float16:
+        return floatx()
     if dtype is not None:
         return standardize_dtype(dtype)
     if isinstance(x, (list, tuple)):

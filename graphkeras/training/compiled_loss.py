@@ -74,12 +74,7 @@ class CompiledLoss:
         for position, output in enumerate(tree.flatten(y_pred)):
             if given[position] is None:
                 continue
-            target = targets[position]
-            if target is None:
-                raise StructureError(
-                    f"output {names[position] or position!r} has a loss, but no targets: pass "
-                    "`y`, or compile with `loss=None` for this output"
-                )
+            target = _present(targets[position], names[position] or position)
             function = get_loss(given[position], target, output)
             assert function is not None
             found.append((position, names[position] or function.name, function))
@@ -120,7 +115,8 @@ class CompiledLoss:
             weights = [sample_weight] * len(outputs)
         total = None
         for loss in self.losses or ():
-            target, output = targets[loss.position], outputs[loss.position]
+            target = _present(targets[loss.position], loss.name)
+            output = outputs[loss.position]
             value = ops.cast(loss.function(target, output, weights[loss.position]), floatx())
             if loss.tracker is not None:
                 loss.tracker.update_state(value, sample_weight=ops.shape(output)[0])
@@ -128,3 +124,12 @@ class CompiledLoss:
                 value = value * loss.weight
             total = value if total is None else total + value
         return total
+
+
+def _present(target: Any, output: Any) -> Any:
+    if target is None:
+        raise StructureError(
+            f"output {output!r} has a loss, but no targets: pass `y`, or compile with `loss=None` "
+            "for this output"
+        )
+    return target

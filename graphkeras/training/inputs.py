@@ -71,8 +71,13 @@ def model_inputs(model: Any) -> list[Any] | None:
     return list(inputs) if inputs else None
 
 
-def input_types(model: Any, x: Any) -> list[TensorType]:
+def input_types(model: Any, x: Any, sized: bool = False) -> list[TensorType]:
     """The graph inputs for the arrays of `x`, in the order of `order_inputs`.
+
+    Args:
+        model: The model.
+        x: Arrays.
+        sized: Whether sizes the model leaves open (but for the batch's) become those of `x`.
 
     Raises:
         ShapeError: An array does not fit the input of the model.
@@ -84,7 +89,10 @@ def input_types(model: Any, x: Any) -> list[TensorType]:
     types = []
     for array, tensor in zip(flat, references, strict=True):
         check_input(model, tensor, array)
-        types.append(TensorType(tuple(tensor.dims), tensor.dtype))
+        dims: tuple[Dim, ...] = tuple(tensor.dims)
+        if sized:
+            dims = (*dims[:1], *fit_rank(array.shape, len(dims), dims[-1] if dims else 0)[1:])
+        types.append(TensorType(dims, tensor.dtype))
     return types
 
 
@@ -136,9 +144,9 @@ def fit(array: Array, type: TensorType) -> Array:
     return np.ascontiguousarray(array, dtype=type.dtype)
 
 
-def batch_types(model: Any, batch: Batch) -> Batch:
+def batch_types(model: Any, batch: Batch, sized: bool = False) -> Batch:
     """The graph inputs of a step, in the structure of the batch (`x` already ordered)."""
-    x = tree.pack(batch.x, input_types(model, batch.x))
+    x = tree.pack(batch.x, input_types(model, batch.x, sized))
 
     def types(part: Any, of: Any) -> Any:
         return tree.map_structure(lambda leaf: None if leaf is None else of(leaf), part)

@@ -16,6 +16,8 @@ import numpy as np
 from graphkeras import config, tree
 from graphkeras.ir.op import Array
 from graphkeras.ir.types import TensorType
+from graphkeras.layers import tracking
+from graphkeras.ops._common import UnknownSizeError
 from graphkeras.trace import Traced
 from graphkeras.training import step as tracing
 from graphkeras.training.data import Batch
@@ -62,6 +64,9 @@ class StepCache:
     def __init__(self) -> None:
         self._steps: dict[Any, Step] = {}
         self._weights: list[int] = []
+        self._runners: dict[Any, tuple[list[int], Runner]] = {}
+        self._sized = False
+        """Whether a layer needs sizes the model leaves open: one step for each size of the data."""
 
     def get(self, model: Any, mode: str, batch: Batch) -> Step:
         """The step for batches like this one.
@@ -75,7 +80,17 @@ class StepCache:
             ShapeError: The data do not fit the model or the loss.
             StructureError: The targets do not match the outputs.
         """
-        types = _types(model, Batch(batch.x) if mode == "predict" else batch)
+        if mode == "predict":
+            batch = Batch(batch.x)
+        try:
+            return self._find(model, mode, _types(model, batch, self._sized))
+        except UnknownSizeError:
+            if self._sized:
+                raise
+            self._sized = True
+            return self._find(model, mode, _types(model, batch, self._sized))
+
+    def _find(self, model: Any, mode: str, types: Batch) -> Step:
         self._follow(model)
         keep_finite = config.setting("nan_loss") == "raise"
         # A schedule set on the optimizer is part of the graph; a number is a variable's value.
@@ -84,6 +99,27 @@ class StepCache:
         if key not in self._steps:
             self._steps[key] = _make(model, mode, types, keep_finite)
         return self._steps[key]
+
+    def runner(self, model: Any, mode: str, stops_at_nan: bool = False) -> Runner:
+        """The runner of single batches: a new one only where the model has other layers.
+
+        Looking at the layers the model holds itself takes some microseconds; a new runner looks
+        at everything inside them, which takes longer than the step of a small model. As in
+        Keras, a layer changed on the inside after the first step counts from the next `compile`
+        or `fit`.
+        """
+        key = (
+            mode,
+            stops_at_nan,
+            config.floatx(),
+            getattr(model.optimizer, "_learning_rate", None),
+        )
+        layers = [id(layer) for layer in tracking.own_layers(model)]
+        known, runner = self._runners.get(key, (None, None))
+        if runner is None or known != layers:
+            runner = Runner(model, mode, stops_at_nan=stops_at_nan)
+            self._runners[key] = (layers, runner)
+        return runner
 
     def made(self) -> list[Step]:
         """The steps made so far, oldest first."""
@@ -94,6 +130,7 @@ class StepCache:
         weights = [id(variable) for variable in model.weights]
         if weights != self._weights:
             self._steps.clear()
+            self._runners.clear()
             self._weights = weights
             model.training_state.forget_trainable()
 
@@ -103,12 +140,12 @@ def all_built(model: Any) -> bool:
     return all(layer.built for layer in model._flatten_layers())
 
 
-def _types(model: Any, batch: Batch) -> Batch:
-    types = batch_types(model, batch)
+def _types(model: Any, batch: Batch, sized: bool) -> Batch:
+    types = batch_types(model, batch, sized)
     if not all_built(model):
         tracing.build(model, types.x)
         # A Sequential model has symbolic inputs only from here on.
-        types = batch_types(model, batch)
+        types = batch_types(model, batch, sized)
     return types
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graphkeras import config, ops, optimizers
 from graphkeras.callbacks import CallbackList, History
 from graphkeras.callbacks.callback_list import python_logs
-from graphkeras.errors import DataError, NotCompiledError
+from graphkeras.errors import DataError, NotCompiledError, StructureError
 from graphkeras.metrics import Mean, Metric
 from graphkeras.training import loops
 from graphkeras.training.compiled_loss import CompiledLoss
@@ -23,7 +23,6 @@ from graphkeras.training.data import (
     unpack,
 )
 from graphkeras.training.state import TrainingState, trainable_flags
-from graphkeras.training.steps import Runner
 
 
 class Trainer:
@@ -188,12 +187,20 @@ class Trainer:
 
         Returns:
             A scalar tensor.
+
+        Raises:
+            StructureError: In training, there is no loss at all.
         """
         compiled = self.training_state.compiled_loss
         total = None if compiled is None else compiled(self, y, y_pred, sample_weight)
         for extra in getattr(self, "losses", ()):
             value = ops.sum(ops.cast(extra, config.floatx()))
             total = value if total is None else total + value
+        if total is None and training:
+            raise StructureError(
+                f"model {self.name!r} has no loss to train with: pass one to compile(), such as "
+                "loss='mse', or call add_loss() in a layer"
+            )
         return ops.zeros((), dtype=config.floatx()) if total is None else total
 
     def compute_metrics(
@@ -402,13 +409,13 @@ class Trainer:
         Args:
             x: Inputs.
         """
-        run = Runner(self, "predict")
+        run = self.training_state.steps.runner(self, "predict")
         outputs = run(read_batch((x,), "predict_on_batch"))
         return loops.packed(run, outputs)
 
     def _on_batch(self, mode: str, batch: Batch, return_dict: bool) -> Any:
         stops = mode == "train" and config.setting("nan_loss") == "raise"
-        run = Runner(self, mode, stops_at_nan=stops)
+        run = self.training_state.steps.runner(self, mode, stops)
         self.reset_metrics()
         logs = python_logs(run.logs(run(batch)))
         return logs if return_dict else self._in_order(logs)

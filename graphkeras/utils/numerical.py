@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from graphkeras.errors import LabelRangeError
+
 
 def to_categorical(x: npt.ArrayLike, num_classes: int | None = None) -> npt.NDArray[np.float64]:
     """Converts class numbers to a binary class matrix.
@@ -20,6 +22,9 @@ def to_categorical(x: npt.ArrayLike, num_classes: int | None = None) -> npt.NDAr
         A float64 array with a new last axis of length `num_classes`, zero but for a one at each
         class number.
 
+    Raises:
+        LabelRangeError: (an IndexError) A class number is `num_classes` or more.
+
     Example:
         >>> to_categorical([0, 2, 1])
         array([[1., 0., 0.],
@@ -32,6 +37,12 @@ def to_categorical(x: npt.ArrayLike, num_classes: int | None = None) -> npt.NDAr
         shape = shape[:-1]
     flat = classes.reshape(-1)
     width = int(num_classes) if num_classes else int(np.max(flat)) + 1
+    if flat.size and not -width <= flat.min() <= flat.max() < width:
+        bad = flat.max() if flat.max() >= width else flat.min()
+        raise LabelRangeError(
+            f"to_categorical: the class number {bad} does not fit num_classes={width}. Expected "
+            f"0 to {width - 1}"
+        )
     matrix = np.zeros((flat.size, width), dtype=np.float64)
     matrix[np.arange(flat.size), flat] = 1
     return matrix.reshape((*shape, width))

@@ -20,9 +20,11 @@ from graphkeras.training.data.batch import (
     Batch,
     check_lengths,
     class_weights,
+    is_array_structure,
     to_arrays,
     weights_for,
 )
+from graphkeras.utils.py_dataset import PyDataset
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -141,8 +143,13 @@ def split_validation(data: Batch, fraction: float) -> tuple[Batch, Batch]:
         fraction: Part of the samples that becomes validation data, between 0 and 1.
 
     Raises:
-        DataError: The fraction leaves one of the two parts empty.
+        DataError: The data are no arrays, or the fraction leaves one of the two parts empty.
     """
+    if isinstance(data.x, PyDataset) or not is_array_structure(data.x):
+        raise DataError(
+            f"validation_split takes samples from the end of arrays, but x is a "
+            f"{type(data.x).__name__}. Pass validation_data instead"
+        )
     arrays = Batch(*(to_arrays(part, role) for role, part in data._asdict().items()))
     samples = check_lengths(arrays)
     if not 0 < fraction < 1:
