@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from graphkeras.callbacks.callback import Callback
 from graphkeras.errors import DataError
+from graphkeras.places import warn
 
 
 class MonitorCallback(Callback):
@@ -29,10 +29,9 @@ class MonitorCallback(Callback):
     ) -> None:
         super().__init__()
         if mode not in ("auto", "min", "max"):
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: mode {mode!r} is unknown, expected 'auto', 'min' or "
-                "'max'; using 'auto'",
-                stacklevel=3,
+                "'max'; using 'auto'"
             )
             mode = "auto"
         self.monitor = monitor
@@ -70,8 +69,7 @@ class MonitorCallback(Callback):
         return bool(value + self.min_delta < reference)
 
     def _warn_missing(self, logs: dict[str, Any]) -> None:
-        warnings.warn(
+        warn(
             f"{type(self).__name__}: metric `{self.monitor}` is not available. "
-            f"Available metrics are: {','.join(logs)}",
-            stacklevel=3,
+            f"Available metrics are: {','.join(logs)}"
         )

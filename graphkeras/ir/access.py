@@ -92,8 +92,10 @@ class AccessCollector:
 
 def _same(value: Value, position: Position) -> Position:
     """The position for an operand of an elementwise op: same shape, so the same object."""
-    return position if value.type.shape == position.shape else Position(
-        value.type.shape, flat=position.flat
+    return (
+        position
+        if value.type.shape == position.shape
+        else Position(value.type.shape, flat=position.flat)
     )
 
 

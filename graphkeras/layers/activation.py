@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from graphkeras.layers.weight_options import (
     set_weight_options,
     weight_options_config,
 )
+from graphkeras.places import warn
 from graphkeras.variables import Variable
 
 
@@ -104,9 +104,7 @@ class LeakyReLU(SameShapeLayer):
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         if "alpha" in kwargs:
             negative_slope = kwargs.pop("alpha")
-            warnings.warn(
-                "LeakyReLU: `alpha` is deprecated. Use `negative_slope` instead.", stacklevel=2
-            )
+            warn("LeakyReLU: `alpha` is deprecated. Use `negative_slope` instead.")
         super().__init__(**kwargs)
         self.negative_slope = _not_negative(negative_slope, "negative_slope", "LeakyReLU")
 

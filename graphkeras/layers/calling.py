@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphkeras import tree
+from graphkeras.places import warn
 from graphkeras.trace import Tensor, as_tensor, cast_to, public_shape
 
 
@@ -118,10 +118,9 @@ def set_masks(owner: Any, inputs: Any, outputs: Any, previous: Any) -> None:
     """Attaches the mask of the outputs, or warns that a mask ends here."""
     if not owner.supports_masking:
         if previous is not None:
-            warnings.warn(
+            warn(
                 f"The mask of the inputs ends at layer {owner.name!r} ({type(owner).__name__}), "
-                "which has no supports_masking = True: the layers after it see no mask.",
-                stacklevel=2,
+                "which has no supports_masking = True: the layers after it see no mask."
             )
         return
     masks = owner.compute_mask(inputs, previous)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from graphkeras import ops, regularizers
@@ -13,6 +12,7 @@ from graphkeras.layers.weight_options import (
     set_weight_options,
     weight_options_config,
 )
+from graphkeras.places import warn
 from graphkeras.variables import Variable
 
 
@@ -67,10 +67,7 @@ class Embedding(Layer):
             quantization_config=quantization_config,
         )
         if kwargs.pop("input_length", None) is not None:
-            warnings.warn(
-                f"{layer}: `input_length` is deprecated and has no effect. Just remove it.",
-                stacklevel=2,
-            )
+            warn(f"{layer}: `input_length` is deprecated and has no effect. Just remove it.")
         super().__init__(**{"autocast": False, **kwargs})
         self.input_dim = input_dim
         self.output_dim = output_dim

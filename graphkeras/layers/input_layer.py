@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphkeras.layers.layer import Layer
-from graphkeras.trace import CallNode, KerasTensor, user_place
+from graphkeras.places import user_place
+from graphkeras.trace import CallNode, KerasTensor
 
 
 class InputLayer(Layer):

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import sys
-import warnings
 from abc import ABCMeta
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -38,6 +37,7 @@ from graphkeras.layers.input_spec import InputSpec, check_inputs
 from graphkeras.layers.state import LayerState
 from graphkeras.names import auto_name, current_path, name_scope
 from graphkeras.ops._common import UnknownSizeError
+from graphkeras.places import user_place, warn
 from graphkeras.trace import (
     KerasTensor,
     Tensor,
@@ -49,7 +49,6 @@ from graphkeras.trace import (
     run_eagerly,
     standardize_dtype,
     symbolic_leaves,
-    user_place,
 )
 from graphkeras.trace.scope import Scope
 from graphkeras.variables import Variable
@@ -439,10 +438,9 @@ def _input_shape_argument(kwargs: dict[str, Any]) -> tuple[int | None, ...] | No
         shape = (size,)
     if whole is None and shape is None:
         return None
-    warnings.warn(
+    warn(
         "`input_shape`/`input_dim` in a layer is accepted, but better put keras.Input(shape) in "
-        "front of the layers of the Sequential model.",
-        stacklevel=4,
+        "front of the layers of the Sequential model."
     )
     if whole is not None:
         return tuple(whole)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from graphkeras.layers.weight_options import (
     set_weight_options,
     weight_options_config,
 )
+from graphkeras.places import warn
 from graphkeras.variables import Variable
 
 
@@ -241,11 +241,10 @@ class LayerNormalization(Layer):
                 f"Received: axis={axis!r}."
             )
         if rms_scaling:
-            warnings.warn(
+            warn(
                 "LayerNormalization: `rms_scaling=True` is deprecated: it divides by the standard "
                 "deviation, not by the root mean square.",
                 DeprecationWarning,
-                stacklevel=2,
             )
         self.axis = axis if isinstance(axis, int) else list(axis)
         self.epsilon = epsilon

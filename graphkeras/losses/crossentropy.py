@@ -7,13 +7,13 @@ neither overflows nor clips; prefer them where the last layer can do without its
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from graphkeras import ops
 from graphkeras.config import epsilon
 from graphkeras.errors import ShapeError
 from graphkeras.losses.loss import BuiltinLoss
+from graphkeras.places import warn
 from graphkeras.trace import op
 
 
@@ -211,12 +211,11 @@ def _categorical_pair(
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.cast(y_true, y_pred.dtype)
     if y_pred.shape and y_pred.shape[-1] == 1:
-        warnings.warn(
+        warn(
             f"{function} expects y_pred.shape to be (batch, classes) with more than one class. "
             f"Received: y_pred.shape={y_pred.shape}. For two classes in one output use "
             "'binary_crossentropy'.",
             SyntaxWarning,
-            stacklevel=4,
         )
     _check_same_shape(function, y_true, y_pred)
     return _smooth(y_true, label_smoothing, y_true.shape[-1]), y_pred

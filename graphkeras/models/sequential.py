@@ -12,6 +12,7 @@ from graphkeras.layers.input_layer import InputLayer
 from graphkeras.layers.layer import Layer
 from graphkeras.models.graph import CallGraph
 from graphkeras.models.model import Model, check_unique_names
+from graphkeras.names import auto_name
 from graphkeras.trace import KerasTensor
 
 
@@ -144,6 +145,7 @@ class Sequential(Model):
         for layer in self._stack[1:]:
             x = layer(x)
         self._graph = CallGraph(start, x, self.name)
+        auto_name("Functional")  # Keras makes a functional model here, which counts in names
         self.autocast = False
         self.built = True
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from graphkeras.errors import did_you_mean
+from graphkeras.places import warn
 
 
 class CommonArguments(TypedDict, total=False):
@@ -52,10 +52,9 @@ def complete(optimizer: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     arguments = dict(arguments)
     if arguments.pop("decay", None) is not None:
-        warnings.warn(
+        warn(
             f"{optimizer}: the argument `decay` is ignored. Pass a schedule as learning_rate, such "
-            "as keras.optimizers.schedules.InverseTimeDecay",
-            stacklevel=4,
+            "as keras.optimizers.schedules.InverseTimeDecay"
         )
     for name, value in arguments.items():
         if name not in DEFAULTS:

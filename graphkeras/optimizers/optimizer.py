@@ -13,7 +13,6 @@ compiled once follows every change of it.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self, Unpack, overload
 
@@ -23,6 +22,7 @@ from graphkeras.optimizers.arguments import DEFAULTS, CommonArguments, complete
 from graphkeras.optimizers.averaging import WeightAverages
 from graphkeras.optimizers.clipping import clip_by_global_norm, clip_by_norm, clip_by_value
 from graphkeras.optimizers.schedules import LearningRateSchedule, deserialize, serialize
+from graphkeras.places import warn
 from graphkeras.trace import run_eagerly
 from graphkeras.variables import Variable
 
@@ -467,9 +467,8 @@ def _drop_missing(
         )
     missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
     if missing:
-        warnings.warn(
+        warn(
             f"Gradients do not exist for variables {missing} when minimizing the loss: the loss "
-            "does not depend on them.",
-            stacklevel=4,
+            "does not depend on them."
         )
     return [g for g, _ in pairs], [v for _, v in pairs]

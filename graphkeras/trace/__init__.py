@@ -9,7 +9,6 @@ from graphkeras.trace.scope import (
     current_scope,
     outside,
     run_eagerly,
-    user_place,
 )
 from graphkeras.trace.symbolic_tensor import (
     BATCH,
@@ -52,5 +51,4 @@ __all__ = [
     "standardize_dtype",
     "symbolic_dims",
     "symbolic_leaves",
-    "user_place",
 ]

@@ -18,7 +18,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 from graphkeras import tree
 from graphkeras.ir.types import TensorType
 from graphkeras.names import auto_name
-from graphkeras.trace.scope import current_scope, run_eagerly, user_place
+from graphkeras.places import user_place
+from graphkeras.trace.scope import current_scope, run_eagerly
 from graphkeras.trace.symbolic_tensor import (
     CallNode,
     FunctionCall,

@@ -10,12 +10,9 @@ new values back; a trace makes them outputs of the graph.
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,13 +22,12 @@ from graphkeras.ir.builder import Builder, EagerBuilder
 from graphkeras.ir.graph import Loc, Value
 from graphkeras.ir.op import Array
 from graphkeras.ir.types import TensorType
+from graphkeras.places import user_place
 from graphkeras.trace.tensor import Tensor
 from graphkeras.tree import map_structure
 
 if TYPE_CHECKING:
     from graphkeras.variables import Variable
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class _Local(threading.local):
@@ -54,30 +50,6 @@ def outside() -> Iterator[None]:
         yield
     finally:
         _local.scope = saved
-
-
-@cache
-def _is_internal(filename: str) -> bool:
-    name = os.path.basename(filename)
-    return filename.startswith((_PACKAGE, "<frozen")) or name in ("contextlib.py", "functools.py")
-
-
-def user_place(skip: int = 1, stop: FrameType | None = None) -> tuple[str, int] | None:
-    """File and line of the nearest caller outside this package.
-
-    Args:
-        skip: frames to pass over at once.
-        stop: give up at this frame.
-
-    Returns:
-        The place, or None where `stop` or the end of the stack comes first.
-    """
-    frame: FrameType | None = sys._getframe(skip)
-    while frame is not None and frame is not stop:
-        if not _is_internal(frame.f_code.co_filename):
-            return frame.f_code.co_filename, frame.f_lineno
-        frame = frame.f_back
-    return None
 
 
 class Scope:

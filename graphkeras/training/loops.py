@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from graphkeras.callbacks import CallbackList, TerminateOnNaN
 from graphkeras.callbacks.callback_list import python_logs
 from graphkeras.errors import DataError
 from graphkeras.ir.op import Array
+from graphkeras.places import warn
 from graphkeras.training.data import Batch, DataAdapter, Epochs
 from graphkeras.training.inputs import order_inputs
 from graphkeras.training.steps import Runner
@@ -118,10 +118,9 @@ class FitLoop:
             return None
         logs = python_logs(run.logs(outputs))
         if self._policy == "warn" and not math.isfinite(logs.get("loss", 0.0)):
-            warnings.warn(
+            warn(
                 f"the loss is {logs['loss']}: lower the learning rate, scale the inputs, or look "
-                "for NaN in the data",
-                stacklevel=5,
+                "for NaN in the data"
             )
         return logs
 
@@ -133,7 +132,7 @@ class FitLoop:
         )
         if epoch == 0:
             raise DataError(message)
-        warnings.warn(message, stacklevel=5)
+        warn(message)
 
     def _validates(self, epoch: int) -> bool:
         if isinstance(self._frequency, int):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphkeras.metrics import Mean, Metric
+from graphkeras.places import warn
 from graphkeras.training.compiled_loss import CompiledLoss
 from graphkeras.training.compiled_metrics import CompiledMetrics
 from graphkeras.training.steps import StepCache
@@ -37,7 +37,7 @@ class TrainingState:
         if self._trainable is None:
             self._trainable = list(model.trainable_variables)
             if not self._trainable:
-                warnings.warn("The model does not have any trainable weights.", stacklevel=2)
+                warn("The model does not have any trainable weights.")
         return self._trainable
 
     def forget_trainable(self) -> None:
@@ -57,10 +57,9 @@ class TrainingState:
             return
         changed = [layer.name for layer, flag in now.items() if self.flags.get(layer, flag) != flag]
         if changed:
-            warnings.warn(
+            warn(
                 f"`trainable` of {', '.join(map(repr, changed))} has changed since the model was "
-                "compiled. It takes effect with the next call of `model.compile(...)`",
-                stacklevel=3,
+                "compiled. It takes effect with the next call of `model.compile(...)`"
             )
 
     def metrics(self) -> list[Metric]:

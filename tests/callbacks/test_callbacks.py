@@ -11,6 +11,7 @@ import keras as real_keras
 import numpy as np
 import pytest
 
+import graphkeras as gk
 from graphkeras import callbacks
 from graphkeras.errors import NonFiniteLossError
 
@@ -258,3 +259,21 @@ def test_params_reach_callbacks() -> None:
     callbacks.CallbackList([callback], model=model, epochs=3, steps=7, verbose=0)
     assert callback.params == {"epochs": 3, "steps": 7, "verbose": 0}
     assert callback.model is model
+
+
+def test_early_stopping_knows_the_metrics_of_compile() -> None:
+    x, y = np.ones((4, 2), "float32"), np.zeros(4)
+    model = gk.Sequential([gk.Input((2,)), gk.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy", "mae"], run_eagerly=True)
+    for monitor in ("val_accuracy", "val_mae"):
+        stop = callbacks.EarlyStopping(monitor=monitor, min_delta=9.0)
+        history = model.fit(x, y, epochs=3, verbose=0, validation_data=(x, y), callbacks=[stop])
+        assert len(history.epoch) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"), [(callbacks.History, r"make one: History\(\)"), (5, "pass a Callback")]
+)
+def test_something_else_among_the_callbacks(given: Any, hint: str) -> None:
+    with pytest.raises(TypeError, match=f"which is no callback: {hint}"):
+        callbacks.CallbackList([given])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras as real_keras
 import numpy as np
 import pytest
 
@@ -179,3 +180,21 @@ def test_arguments_without_meaning(make, message):
 def test_shapes_that_do_not_fit(make, y_true, y_pred, message):
     with pytest.raises(ValueError, match=message):
         make().update_state(np.zeros(y_true), np.zeros(y_pred))
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda c: c.__name__)
+def test_what_is_better_is_known_as_in_keras(cls):
+    options = REQUIRED.get(cls.__name__, {})
+    expected = getattr(getattr(real_keras.metrics, cls.__name__)(**options), "_direction", None)
+    assert cls(**options)._direction == expected
+
+
+def test_a_loss_used_as_a_metric_should_shrink():
+    assert get_metric(losses.huber, ops.zeros((2, 1)), ops.zeros((2, 1)))._direction == "down"
+    assert get_metric(lambda y, p: y - p, ops.zeros((2, 1)), ops.zeros((2, 1)))._direction is None
+
+
+def test_sparse_top_k_takes_a_column_of_labels():
+    labels, scores = np.array([[2], [0]]), np.array([[0.1, 0.2, 0.7], [0.1, 0.2, 0.7]])
+    matches = metrics.sparse_top_k_categorical_accuracy(labels, scores, k=2)
+    np.testing.assert_array_equal(matches, [[1.0], [0.0]])

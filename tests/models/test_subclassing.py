@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any
 
 import numpy as np
@@ -230,3 +231,22 @@ def test_a_mask_that_ends_is_said() -> None:
     h = layers.Embedding(5, 2, mask_zero=True)(keras.Input((3,), dtype="int32"))
     with pytest.warns(UserWarning, match="mask of the inputs ends at layer 'plain'"):
         Plain(name="plain")(h)
+
+
+@pytest.mark.parametrize("base", [keras.Layer, keras.Model])
+def test_a_class_that_forgets_the_constructor_of_its_base(base: Any) -> None:
+    class Forgetful(base):  # type: ignore[misc]  # an argument
+        def __init__(self) -> None:
+            self.dense = layers.Dense(2)
+
+    with pytest.raises(RuntimeError, match=r"of Forgetful does not call super\(\)\.__init__\(\)"):
+        Forgetful()
+
+
+def test_a_layer_class_may_be_abstract() -> None:
+    class Abstract(keras.Layer, abc.ABC):
+        @abc.abstractmethod
+        def call(self, inputs: Any) -> Any: ...
+
+    with pytest.raises(TypeError, match="abstract"):
+        Abstract()

@@ -193,3 +193,9 @@ def test_a_custom_optimizer():
     assert [float(v.numpy()[0]) for v in optimizer.variables[2:]] == [2.0, 8.0]
     assert optimizer.name == "sign_descent"
     assert optimizer.variables[2].path == "sign_descent/w_count"
+
+
+def test_decay_of_keras_2_is_left_out_with_a_warning():
+    with pytest.warns(UserWarning, match="`decay` is ignored") as records:
+        assert optimizers.Adam(decay=0.1).weight_decay is None
+    assert records[0].filename == __file__

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
 
 import graphkeras as keras
 from graphkeras import ops
+from graphkeras.errors import NoValueError
 from graphkeras.ir import Size, TensorType
 from graphkeras.ir.evaluate import evaluate
 from graphkeras.trace import Trace
@@ -181,3 +183,28 @@ def test_seeded_draws_are_the_same_in_a_graph_and_at_once() -> None:
     with Trace("f") as t:
         traced = t.finish({"y": keras.random.normal((5,), seed=3)})
     np.testing.assert_array_equal(evaluate(traced.graph, [])[0], at_once)
+
+
+@pytest.mark.parametrize("function", [np.exp, np.sum, np.mean, np.asarray, float])
+def test_numpy_functions_of_tensors_without_value_are_refused(function: Any) -> None:
+    with pytest.raises(NoValueError, match=r"no value.*keras\.ops"):
+        function(keras.Input((3,)))
+    with Trace("f") as t, pytest.raises(NoValueError, match=r"no value.*keras\.ops"):
+        function(t.input(TensorType((3,)), "x"))
+
+
+def test_arrays_on_the_left_of_an_operator() -> None:
+    x = keras.Input((3,))
+    array = np.ones((1, 3), "float32")
+    results = [array + x, array - x, np.float32(2) * x, array / x, array @ ops.transpose(x)]
+    model = keras.Model(x, [*results, array <= x])
+    value = np.array([[1.0, 2.0, 0.5]], "float32")
+    expected = [1 + value, 1 - value, 2 * value, 1 / value, array @ value.T, value >= 1]
+    for got, want in zip(model(value), expected, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_half_precision_data_are_widened() -> None:
+    x = np.ones((2, 3), "float16")
+    assert keras.layers.Dense(2)(x).dtype == np.float32
+    assert ops.add(x, 1.0).dtype == np.float32

@@ -48,3 +48,10 @@ def test_an_initializer_needs_a_known_shape() -> None:
         keras.Variable("zeros")
     with pytest.raises(ValueError, match=r"must be fully known, received \(None, 3\)"):
         keras.Variable("zeros", shape=(None, 3))
+
+
+def test_numpy_functions_see_the_value() -> None:
+    v = keras.Variable(np.full((2, 3), 4.0, "float32"))
+    np.testing.assert_array_equal(np.sqrt(v), np.full((2, 3), 2.0))
+    assert np.sum(v) == 24.0
+    np.testing.assert_array_equal(np.ones((2, 3), "float32") - v, np.full((2, 3), -3.0))

@@ -162,7 +162,7 @@ def test_empty_and_missing_data() -> None:
         adapter_for(np.zeros((0, 3)), np.zeros((0,)))
     with pytest.raises(DataError, match="`x` is None"):
         adapter_for(None)
-    with pytest.raises(DataError, match="cannot train on x of type str"):
+    with pytest.raises(DataError, match="x of type str is no data"):
         adapter_for("data.csv")
     with pytest.raises(DataError, match="x is a single number"):
         adapter_for(np.float32(1.0))

@@ -189,6 +189,15 @@ def test_number_of_targets() -> None:
 def test_missing_targets() -> None:
     with pytest.raises(StructureError, match="output 'scores' has a loss, but no targets"):
         classifier().fit(X, verbose=0)
+    model = classifier()
+    with pytest.raises(StructureError, match="output 'scores' has a loss, but no targets"):
+        model.fit(X, Y, validation_data=X, verbose=0)
+
+
+def test_a_model_compiled_without_loss() -> None:
+    model = classifier(None)
+    with pytest.raises(StructureError, match=r"has no loss to train with: pass one to compile\(\)"):
+        model.fit(X, Y, verbose=0)
 
 
 def test_data_errors_reach_fit() -> None:
@@ -198,6 +207,8 @@ def test_data_errors_reach_fit() -> None:
         classifier().fit(X[:0], Y[:0])
     with pytest.raises(DataTypeError, match="x has dtype <U"):
         classifier().fit(X.astype(str), Y)
+    with pytest.raises(DataError, match=r"but x is a generator\. Pass validation_data instead"):
+        classifier().fit(((X, Y) for _ in range(2)), validation_split=0.2)
     with pytest.raises(DataError, match="validation_freq must be"):
         classifier().fit(X, Y, validation_freq="often")  # type: ignore[arg-type]  # the mistake
 

@@ -206,3 +206,29 @@ def test_layers_added_later_are_seen() -> None:
     assert model.predict(X, verbose=0).shape == (50, 2)
     model.add(gk.layers.Dense(1))
     assert model.predict(X, verbose=0).shape == (50, 1)
+
+
+def test_layers_that_need_a_size_get_one_step_for_each(pair: Any) -> None:
+    def build(keras: Any) -> Any:
+        layers = keras.layers
+        convolution = layers.Conv2D(2, 3, padding="same", activation="relu")
+        return keras.Sequential(
+            [keras.Input((None, None, 1)), convolution, layers.GlobalAveragePooling2D()]
+        )
+
+    ours, theirs = pair(build, optimizer="sgd", loss="mse")
+    for size in (5, 8):
+        x = np.random.default_rng(size).normal(size=(4, size, size, 1)).astype("float32")
+        np.testing.assert_allclose(
+            ours.predict(x, verbose=0), theirs.predict(x, verbose=0), rtol=1e-5, atol=1e-6
+        )
+    assert len(ours.training_state.steps.made()) == 2
+
+
+def test_layers_that_need_no_size_share_a_step() -> None:
+    model = gk.Sequential([gk.Input((None, 3)), gk.layers.GlobalMaxPooling1D()])
+    model.compile(run_eagerly=True)
+    for size in (2, 5):
+        x = np.random.default_rng(size).normal(size=(4, size, 3)).astype("float32")
+        np.testing.assert_array_equal(model.predict(x, verbose=0), x.max(axis=1))
+    assert len(model.training_state.steps.made()) == 1

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from graphkeras.errors import LabelRangeError
 from graphkeras.utils import normalize, to_categorical
 
 
@@ -85,3 +86,12 @@ def test_normalize_keeps_zero_vectors_and_input() -> None:
 
 def test_normalize_accepts_lists() -> None:
     np.testing.assert_allclose(normalize([[3, 4]]), [[0.6, 0.8]])
+
+
+@pytest.mark.parametrize("x", [[0, 5], [-4, 0]])
+def test_a_class_number_beyond_the_number_of_classes(x: list[int]) -> None:
+    for function in (keras.utils.to_categorical, to_categorical):
+        with pytest.raises(IndexError):
+            function(x, 3)
+    with pytest.raises(LabelRangeError, match=r"does not fit num_classes=3. Expected 0 to 2"):
+        to_categorical(x, 3)

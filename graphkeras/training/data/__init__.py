@@ -51,7 +51,7 @@ def adapter_for(
         not hasattr(x, "__iter__") or isinstance(x, str | bytes | list | tuple | dict)
     ):
         raise DataError(
-            f"cannot train on x of type {kind}: {str(x)[:60]!r}. Expected NumPy arrays, pandas "
+            f"x of type {kind} is no data: {str(x)[:60]!r}. Expected NumPy arrays, pandas "
             "objects, lists or dicts of these, a generator or a PyDataset"
         )
     for name, value in (("y", y), ("sample_weight", sample_weight)):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Generator, Iterator
 
 from graphkeras.errors import DataError
+from graphkeras.places import warn
 from graphkeras.training.data.adapter import DataAdapter
 from graphkeras.training.data.batch import Batch
 
@@ -88,9 +88,8 @@ class Epochs:
         self._iterator = None
         self.exhausted = not self.adapter.repeats
         if limit is not None:
-            warnings.warn(
+            warn(
                 f"Your input ran out of data after {step} of {limit} steps; interrupting the "
                 "epoch. A generator must yield at least `steps_per_epoch * epochs` batches: pass "
-                "fewer steps or more data",
-                stacklevel=4,
+                "fewer steps or more data"
             )
