@@ -393,6 +393,22 @@ class Orthogonal(RandomInitializer):
 OrthogonalInitializer = Orthogonal
 IdentityInitializer = Identity
 
+# Keras exports the classes under these names as well.
+zeros = Zeros
+ones = Ones
+constant = Constant
+identity = Identity
+random_normal = RandomNormal
+random_uniform = RandomUniform
+variance_scaling = VarianceScaling
+glorot_uniform = GlorotUniform
+glorot_normal = GlorotNormal
+he_uniform = HeUniform
+he_normal = HeNormal
+lecun_uniform = LecunUniform
+lecun_normal = LecunNormal
+orthogonal = Orthogonal
+
 _CLASSES: tuple[type[Initializer], ...] = (
     Zeros,
     Ones,

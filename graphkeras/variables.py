@@ -128,6 +128,10 @@ class Variable(Operators):
         view.flags.writeable = False
         return view
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The buffer of a copied or unpickled variable starts on a cache line too."""
+        self.__dict__.update(state, buffer=_aligned(state["buffer"]))
+
     def numpy(self) -> Array:
         """A copy of the value as a NumPy array."""
         return self.buffer.copy()

@@ -13,7 +13,9 @@ from graphkeras import config
 from graphkeras.errors import ConfigError, UnknownNameError, did_you_mean, unknown_name
 
 
-def test_defaults() -> None:
+def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in [name for name in os.environ if name.startswith("GRAPHKERAS_")]:
+        monkeypatch.delenv(variable)
     assert config.setting("nan_loss") == "raise"
     assert config.setting("verify") is True
     assert config.setting("num_threads") == 0

@@ -94,3 +94,9 @@ def test_wrong_use() -> None:
         initializers.Identity()((2, 2, 2))
     with pytest.raises(ValueError, match="rank 2 or more"):
         initializers.Orthogonal()((3,))
+
+
+@pytest.mark.parametrize("name", [*BY_VARIANCE, "zeros", "ones", "constant", "orthogonal"])
+def test_classes_have_the_lower_case_names_of_keras(name: str) -> None:
+    ours, theirs = getattr(initializers, name), getattr(real_keras.initializers, name)
+    assert ours.__name__ == theirs.__name__

@@ -369,6 +369,10 @@ class Layer(LayerState, metaclass=LayerType):
                 "from_config()."
             ) from error
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: all but the losses of the last call, parts of its graph."""
+        return {**self.__dict__, "_losses": []}
+
     def _check_initialized(self) -> None:
         if not self._initialized:
             raise RuntimeError(

@@ -73,7 +73,7 @@ class Optimizer:
         self._indices: dict[int, int] = {}
         self._averages: WeightAverages | None = None
         self._accumulators: list[Variable] = []
-        self._undecayed: set[int] = set()
+        self._undecayed: list[Variable] = []
         self._undecayed_pattern: re.Pattern[str] | None = None
         self._iterations = self._scalar(0, "int32", "iteration")
         self._learning_rate = self._first_learning_rate(learning_rate)
@@ -151,6 +151,11 @@ class Optimizer:
         self._indices = {id(variable): i for i, variable in enumerate(variables)}
         self._trainable_variables = list(variables)
         self.built = True
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The weights of a copied or unpickled model are other objects than those before."""
+        self.__dict__.update(state)
+        self._indices = {id(variable): i for i, variable in enumerate(self._trainable_variables)}
 
     def add_variable(
         self,
@@ -397,11 +402,11 @@ class Optimizer:
                 "`exclude_from_weight_decay()` can only be called before the optimizer is built: "
                 "call it before the first training step."
             )
-        self._undecayed = {id(variable) for variable in var_list or ()}
+        self._undecayed = list(var_list or ())
         self._undecayed_pattern = re.compile("|".join(set(var_names))) if var_names else None
 
     def _use_weight_decay(self, variable: Variable) -> bool:
-        if id(variable) in self._undecayed:
+        if any(variable is other for other in self._undecayed):
             return False
         pattern = self._undecayed_pattern
         return pattern is None or pattern.search(variable.name) is None

@@ -54,8 +54,10 @@ def _cause(model: Any, step: Step, data: Sequence[Array]) -> tuple[str, str]:
     for variable in model.weights:
         if variable.buffer.dtype.kind == "f" and not np.isfinite(variable.buffer).all():
             return (
-                f"the weights {variable.path!r} are not finite: an earlier update was too large",
-                "lower the learning rate, or pass clipnorm=1.0 to the optimizer",
+                f"the weights {variable.path!r} are not finite: an earlier update was too large, "
+                "or the data of an earlier batch were not finite",
+                "look for NaN and infinity in the data with np.isfinite(x).all(); else lower the "
+                "learning rate, or pass clipnorm=1.0 to the optimizer",
             )
     node = _first_non_finite(step, data)
     if node is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from graphkeras.errors import StructureError
 from graphkeras.metrics import Mean, Metric
 from graphkeras.places import warn
 from graphkeras.training.compiled_loss import CompiledLoss
@@ -45,7 +46,16 @@ class TrainingState:
         self._trainable = None
 
     def prepare_optimizer(self, model: Any) -> None:
-        """Makes the optimizer's variables."""
+        """Makes the optimizer's variables.
+
+        Raises:
+            StructureError: The model was compiled without an optimizer.
+        """
+        if self.optimizer is None:
+            raise StructureError(
+                f"model {model.name!r} was compiled with optimizer=None, so it cannot be trained: "
+                "call compile() with one, such as optimizer='adam'"
+            )
         variables = self.trainable_variables(model)
         if not self.optimizer.built:
             self.optimizer.build(variables)

@@ -64,9 +64,13 @@ class StepCache:
     def __init__(self) -> None:
         self._steps: dict[Any, Step] = {}
         self._weights: list[int] = []
-        self._runners: dict[Any, tuple[list[int], Runner]] = {}
+        self._runners: dict[Any, tuple[list[Any], Runner]] = {}
         self._sized = False
         """Whether a layer needs sizes the model leaves open: one step for each size of the data."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copied or pickled model compiles its steps anew: kernels belong to a process."""
+        return {**vars(StepCache()), "_sized": self._sized}
 
     def get(self, model: Any, mode: str, batch: Batch) -> Step:
         """The step for batches like this one.
@@ -114,7 +118,7 @@ class StepCache:
             config.floatx(),
             getattr(model.optimizer, "_learning_rate", None),
         )
-        layers = [id(layer) for layer in tracking.own_layers(model)]
+        layers = tracking.own_layers(model)
         known, runner = self._runners.get(key, (None, None))
         if runner is None or known != layers:
             runner = Runner(model, mode, stops_at_nan=stops_at_nan)

@@ -1,5 +1,6 @@
 """Utilities with the names of `keras.utils`."""
 
+from graphkeras.backend import clear_session
 from graphkeras.config import (
     disable_interactive_logging,
     enable_interactive_logging,
@@ -20,6 +21,7 @@ __all__ = [
     "Progbar",
     "PyDataset",
     "Sequence",
+    "clear_session",
     "compiled_steps",
     "disable_interactive_logging",
     "enable_interactive_logging",

@@ -200,6 +200,14 @@ def test_a_model_compiled_without_loss() -> None:
         model.fit(X, Y, verbose=0)
 
 
+def test_a_model_compiled_without_optimizer() -> None:
+    model = classifier()
+    model.compile(None, "mse", run_eagerly=True)
+    assert model.evaluate(X, np.eye(3)[Y], verbose=0) > 0
+    with pytest.raises(StructureError, match="compiled with optimizer=None"):
+        model.fit(X, np.eye(3)[Y], verbose=0)
+
+
 def test_data_errors_reach_fit() -> None:
     with pytest.raises(DataError, match="same number of samples"):
         classifier().fit(X, Y[:5])
@@ -207,6 +215,12 @@ def test_data_errors_reach_fit() -> None:
         classifier().fit(X[:0], Y[:0])
     with pytest.raises(DataTypeError, match="x has dtype <U"):
         classifier().fit(X.astype(str), Y)
+    with pytest.raises(DataError, match="`x` is None"):
+        classifier().fit(None, Y)
+    with pytest.raises(DataError, match=r"x is a list whose items differ in length.*pad_sequences"):
+        classifier().fit([[1.0, 2.0], [3.0]], Y[:2])
+    with pytest.raises(DataError, match=r"class_weight must be a dict.*received 'balanced'"):
+        classifier().fit(X, Y, class_weight="balanced")
     with pytest.raises(DataError, match=r"but x is a generator\. Pass validation_data instead"):
         classifier().fit(((X, Y) for _ in range(2)), validation_split=0.2)
     with pytest.raises(DataError, match="validation_freq must be"):

@@ -71,7 +71,8 @@ def to_arrays(data: Any, role: str) -> Any:
 
     Raises:
         DataTypeError: A leaf holds strings or objects.
-        DataError: A leaf is a single number where one value a sample is needed.
+        DataError: A leaf is a single number where one value a sample is needed, or a list whose
+            items differ in length.
     """
     if isinstance(data, dict):
         return {key: to_arrays(item, f"{role}[{key!r}]") for key, item in data.items()}
@@ -86,7 +87,13 @@ def _to_array(value: Any, role: str) -> Array:
         _check_columns(value, role)
         array = value.to_numpy()
     else:
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise DataError(
+                f"{role} is a list whose items differ in length, so it is no array. Make them "
+                "equally long, for example with keras.utils.pad_sequences"
+            ) from error
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise DataTypeError(
             f"{role} has dtype {array.dtype}, expected numbers (a float, integer or bool dtype)."
@@ -132,7 +139,7 @@ def check_lengths(batch: Batch) -> int:
         for role, part in batch._asdict().items()
     }
     distinct = {length for part in lengths.values() for length in part}
-    if not distinct:
+    if not lengths["x"]:
         raise DataError("no data: `x` is None. Pass an array, a generator or a PyDataset")
     if len(distinct) > 1:
         sizes = "\n".join(
@@ -180,8 +187,13 @@ def class_weights(y: Any, class_weight: Mapping[int, float]) -> Array:
         class_weight: Weight of each class; classes that are missing weigh 1.
 
     Raises:
-        DataError: There are several outputs, or no targets.
+        DataError: There are several outputs, or no targets, or the weights are no mapping.
     """
+    if not isinstance(class_weight, Mapping):
+        raise DataError(
+            "class_weight must be a dict from class number to weight, such as {0: 1.0, 1: 5.0}, "
+            f"received {class_weight!r}"
+        )
     if tree.is_nested(y) or y is None:
         raise DataError(
             "class_weight works for models with one output only; pass sample_weight instead"
