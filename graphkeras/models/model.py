@@ -13,6 +13,7 @@ from graphkeras import tree
 from graphkeras.errors import ShapeError, did_you_mean
 from graphkeras.layers.input_spec import InputSpec, check_inputs
 from graphkeras.layers.layer import Layer
+from graphkeras.layers.tracking import is_layer
 from graphkeras.models.graph import CallGraph
 from graphkeras.trace import KerasTensor, Tensor, as_tensor, cast_to
 from graphkeras.training.trainer import Trainer
@@ -82,7 +83,7 @@ class Model(Trainer, Layer):
         own = super()._layers
         if self._graph is None:
             return own
-        in_graph = [o for o in self._graph.operations if isinstance(o, Layer)]
+        in_graph = [o for o in self._graph.operations if is_layer(o)]
         return list({id(layer): layer for layer in (*in_graph, *own)}.values())
 
     @property

@@ -16,7 +16,6 @@ import numpy as np
 from graphkeras import config, tree
 from graphkeras.ir.op import Array
 from graphkeras.ir.types import TensorType
-from graphkeras.layers import tracking
 from graphkeras.ops._common import UnknownSizeError
 from graphkeras.trace import Traced
 from graphkeras.training import step as tracing
@@ -107,7 +106,7 @@ class StepCache:
     def runner(self, model: Any, mode: str, stops_at_nan: bool = False) -> Runner:
         """The runner of single batches: a new one only where the model has other layers.
 
-        Looking at the layers the model holds itself takes some microseconds; a new runner looks
+        Looking at the layers of the model itself takes some microseconds; a new runner looks
         at everything inside them, which takes longer than the step of a small model. As in
         Keras, a layer changed on the inside after the first step counts from the next `compile`
         or `fit`.
@@ -118,7 +117,7 @@ class StepCache:
             config.floatx(),
             getattr(model.optimizer, "_learning_rate", None),
         )
-        layers = tracking.own_layers(model)
+        layers = list(model._layers)
         known, runner = self._runners.get(key, (None, None))
         if runner is None or known != layers:
             runner = Runner(model, mode, stops_at_nan=stops_at_nan)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -232,3 +234,28 @@ def test_layers_that_need_no_size_share_a_step() -> None:
         x = np.random.default_rng(size).normal(size=(4, size, 3)).astype("float32")
         np.testing.assert_array_equal(model.predict(x, verbose=0), x.max(axis=1))
     assert len(model.training_state.steps.made()) == 1
+
+
+def test_single_batches_see_layers_that_were_added_and_removed() -> None:
+    model = gk.Sequential([gk.Input((4,)), gk.layers.Dense(3), gk.layers.Dense(2)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    x = np.ones((5, 4), "float32")
+    for units in (2, 6, 7):
+        assert model.predict_on_batch(x).shape == (5, units)
+        model.pop()
+        model.add(gk.layers.Dense(6 if units == 2 else 7))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_trained_model_is_copied_and_pickled(copied: Any) -> None:
+    layers = [gk.layers.Dense(3, activity_regularizer="l2"), gk.layers.Dropout(0.5)]
+    model = gk.Sequential([gk.Input((4,)), *layers])
+    model.compile("adam", "mse", run_eagerly=True)
+    x, y = np.ones((5, 4), "float32"), np.ones((5, 3))
+    model.fit(x, y, verbose=0)
+    twin = copied(model)
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_array_equal(twin.predict(x, verbose=0), expected)
+    twin.fit(x, y, verbose=0)
+    assert int(twin.optimizer.iterations) == 2
+    np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
