@@ -1,4 +1,8 @@
-"""`keras.activations`: functions a layer applies to its outputs."""
+"""`keras.activations`: functions a layer applies to its outputs.
+
+Most are functions of `keras.ops`. Defined here are those with other arguments or defaults, and
+those that only this module has.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,31 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphkeras import ops
-from graphkeras.ops._common import Axis, TensorLike
+from graphkeras.ops import (
+    celu,
+    elu,
+    glu,
+    hard_shrink,
+    hard_sigmoid,
+    hard_silu,
+    hard_tanh,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    soft_shrink,
+    softmax,
+    softplus,
+    softsign,
+    squareplus,
+    tanh,
+    tanh_shrink,
+    threshold,
+)
+from graphkeras.ops._common import TensorLike
 from graphkeras.registry import Registry
 from graphkeras.trace import Tensor
 
@@ -39,79 +67,9 @@ def relu(
     return ops.subtract(above, negative_slope * ops.relu(ops.subtract(threshold, x)))
 
 
-def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
-    """`x` above zero, `negative_slope * x` below."""
-    return ops.leaky_relu(x, negative_slope=negative_slope)
-
-
-def relu6(x: TensorLike) -> Tensor:
-    """`min(max(x, 0), 6)`."""
-    return ops.relu6(x)
-
-
-def softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
-    """`exp(x) / sum(exp(x))` along the axis."""
-    return ops.softmax(x, axis=axis)
-
-
-def log_softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
-    """`log(softmax(x))` along the axis."""
-    return ops.log_softmax(x, axis=axis)
-
-
-def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
-    """`x` above zero, `alpha * (exp(x) - 1)` below."""
-    return ops.elu(x, alpha=alpha)
-
-
-def selu(x: TensorLike) -> Tensor:
-    """The scaled `elu` of self-normalising networks."""
-    return ops.selu(x)
-
-
-def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
-    """`max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)`."""
-    return ops.celu(x, alpha=alpha)
-
-
 def gelu(x: TensorLike, approximate: bool = False) -> Tensor:
     """`x` times the normal distribution function of `x`."""
     return ops.gelu(x, approximate=approximate)
-
-
-def silu(x: TensorLike) -> Tensor:
-    """`x * sigmoid(x)`."""
-    return ops.silu(x)
-
-
-def sigmoid(x: TensorLike) -> Tensor:
-    """`1 / (1 + exp(-x))`."""
-    return ops.sigmoid(x)
-
-
-def hard_sigmoid(x: TensorLike) -> Tensor:
-    """`min(max(x / 6 + 1/2, 0), 1)`."""
-    return ops.hard_sigmoid(x)
-
-
-def hard_silu(x: TensorLike) -> Tensor:
-    """`x * hard_sigmoid(x)`."""
-    return ops.hard_silu(x)
-
-
-def tanh(x: TensorLike) -> Tensor:
-    """Hyperbolic tangent."""
-    return ops.tanh(x)
-
-
-def softplus(x: TensorLike) -> Tensor:
-    """`log(1 + exp(x))`."""
-    return ops.softplus(x)
-
-
-def softsign(x: TensorLike) -> Tensor:
-    """`x / (1 + |x|)`."""
-    return ops.softsign(x)
 
 
 def exponential(x: TensorLike) -> Tensor:
@@ -127,46 +85,6 @@ def linear(x: TensorLike) -> Tensor:
 def mish(x: TensorLike) -> Tensor:
     """`x * tanh(softplus(x))` (Misra, 2019)."""
     return ops.multiply(x, ops.tanh(ops.softplus(x)))
-
-
-def glu(x: TensorLike, axis: int = -1) -> Tensor:
-    """The first half of an axis times the sigmoid of the second half."""
-    return ops.glu(x, axis=axis)
-
-
-def hard_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
-    """`x` where `|x| > threshold`, 0 elsewhere."""
-    return ops.hard_shrink(x, threshold=threshold)
-
-
-def hard_tanh(x: TensorLike) -> Tensor:
-    """`x` limited to `[-1, 1]`."""
-    return ops.hard_tanh(x)
-
-
-def log_sigmoid(x: TensorLike) -> Tensor:
-    """`log(sigmoid(x))`."""
-    return ops.log_sigmoid(x)
-
-
-def soft_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
-    """`x` moved by `threshold` towards zero, 0 where it would cross."""
-    return ops.soft_shrink(x, threshold=threshold)
-
-
-def squareplus(x: TensorLike, b: float = 4) -> Tensor:
-    """`(x + sqrt(x**2 + b)) / 2`."""
-    return ops.squareplus(x, b=b)
-
-
-def tanh_shrink(x: TensorLike) -> Tensor:
-    """`x - tanh(x)`."""
-    return ops.tanh_shrink(x)
-
-
-def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:
-    """`x` where it is above the threshold, `default_value` elsewhere."""
-    return ops.threshold(x, threshold, default_value)
 
 
 swish = silu
@@ -232,3 +150,39 @@ def serialize(activation: Callable[..., Any]) -> Any:
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The activation of what `serialize` returned."""
     return _registry.deserialize(config, custom_objects)
+
+
+__all__ = [
+    "celu",
+    "deserialize",
+    "elu",
+    "exponential",
+    "gelu",
+    "get",
+    "glu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "serialize",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softmax",
+    "softplus",
+    "softsign",
+    "squareplus",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+    "threshold",
+]

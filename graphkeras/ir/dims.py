@@ -177,6 +177,11 @@ def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
     return dim.evaluate(sizes) if isinstance(dim, Size) else dim
 
 
+def concrete(shape: Iterable[Dim], sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """A shape as numbers, given the run-time dimensions."""
+    return tuple(int(evaluate(dim, sizes)) for dim in shape)
+
+
 def is_static(shape: Iterable[Dim]) -> bool:
     """Whether every dimension is a plain number."""
     return all(isinstance(dim, int) for dim in shape)

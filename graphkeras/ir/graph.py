@@ -11,7 +11,7 @@ value of which input, and memory planning alone decides whether it is written in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -114,10 +114,6 @@ class Graph:
 
         dims = [d for value in self.inputs for d in value.type.shape if isinstance(d, Size)]
         return tuple(sorted(set().union(*(d.symbols for d in dims)) if dims else set()))
-
-    def with_name(self, name: str) -> Graph:
-        """The same graph under another name."""
-        return replace(self, name=name)
 
     def to_networkx(self) -> nx.MultiDiGraph[str]:
         """The graph for networkx: a vertex a node, input and output; an edge a use."""

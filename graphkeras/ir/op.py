@@ -56,16 +56,11 @@ class OpTypeError(TypeError):
 
 @dataclass(frozen=True)
 class Attr:
-    """One attribute of an op: its Python type, and its default (`REQUIRED` where none)."""
+    """One attribute of an op: its Python type, and its default (`...` where it must be given)."""
 
     name: str
     type: type | tuple[type, ...]
     default: Any = ...
-
-    @property
-    def required(self) -> bool:
-        """Whether the attribute must be given."""
-        return self.default is ...
 
 
 class Index(Protocol):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphkeras.ir.dims import Dim, Size
+from graphkeras.ir.dims import Size
 
 INDEX = "int64"
 """Dtype of every index."""
@@ -103,11 +103,6 @@ def as_index(value: IndexLike) -> Expr:
     if isinstance(value, Size):
         return RuntimeSize(INDEX, value)
     return Const(INDEX, value)
-
-
-def index_constant(dim: Dim) -> Expr:
-    """A dimension as an int64 expression."""
-    return as_index(dim)
 
 
 def _number(e: Expr) -> int | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphkeras.ir.dims import Dim, Shape, evaluate, parse_dim, product
+from graphkeras.ir.dims import Dim, Shape, concrete, evaluate, parse_dim, product
 
 SHORT = {
     "float32": "f32",
@@ -68,7 +68,7 @@ class TensorType:
 
     def concrete(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """The shape as numbers for the given run-time dimensions."""
-        return tuple(evaluate(dim, sizes) for dim in self.shape)
+        return concrete(self.shape, sizes)
 
     def with_shape(self, shape: Shape) -> TensorType:
         """The same dtype with another shape."""

@@ -8,7 +8,7 @@ from typing import Any
 from graphkeras.ir.dims import Dim, Shape, Size
 from graphkeras.trace.convert import as_tensor, cast_to, emit
 from graphkeras.trace.dtypes import float_type, result_type
-from graphkeras.trace.tensor import Tensor, public_shape
+from graphkeras.trace.tensor import Tensor
 
 TensorLike = Any
 """A tensor, symbolic tensor, variable, NumPy array, Python number or nested list of them."""
@@ -117,8 +117,3 @@ def static(dim: Dim, what: str) -> int:
             "Give Input() a full shape (only the batch size may be None)."
         )
     return dim
-
-
-def describe(x: Tensor) -> str:
-    """Shape and dtype for messages."""
-    return f"shape={public_shape(x.dims)}, dtype={x.dtype}"

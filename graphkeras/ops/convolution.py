@@ -8,11 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from graphkeras.config import image_data_format
 from graphkeras.ir.dims import Shape
-from graphkeras.ops._common import TensorLike, promote, scalar_like, static, to_float
+from graphkeras.ops._common import (
+    TensorLike,
+    promote,
+    reshape_to,
+    scalar_like,
+    static,
+    to_float,
+)
 from graphkeras.ops.shaping import permuted
-from graphkeras.trace import Tensor, as_tensor, cast_to, emit, op
+from graphkeras.trace import Tensor, as_tensor, emit, op
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -161,8 +170,6 @@ def depthwise_conv(
         data_format: order of the axes.
         dilation_rate: distance between the elements of the window.
     """
-    from graphkeras.ops._common import reshape_to
-
     w = as_tensor(kernel)
     *window, channels, multiplier = w.dims
     grouped = reshape_to(w, (*window, 1, channels * multiplier))
@@ -251,8 +258,6 @@ def average_pool(
 
 def _window_share(x: Tensor, total: Tensor, attributes: dict[str, Any]) -> Tensor:
     """One over the number of elements of each window that are no padding."""
-    import numpy as np
-
     share = np.ones(())
     for axis in range(1, len(x.dims) - 1):
         size, (low, _) = static(x.dims[axis], "image size"), attributes["padding"][axis]
@@ -262,4 +267,4 @@ def _window_share(x: Tensor, total: Tensor, attributes: dict[str, Any]) -> Tenso
         share = np.multiply.outer(share, 1.0 / count)
     block = as_tensor(share, total.dtype)
     places = tuple(range(1, len(x.dims) - 1))
-    return cast_to(emit("broadcast", block, shape=total.dims, dims=places), total.dtype)
+    return emit("broadcast", block, shape=total.dims, dims=places)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from graphkeras.ops._common import (
     TensorLike,
     align,
@@ -342,7 +344,7 @@ def round(x: TensorLike, decimals: int = 0) -> Tensor:
     if decimals == 0:
         return emit("round", tensor)
     scale = scalar_like(tensor, 10.0**decimals)
-    return cast_to(emit("div", emit("round", emit("mul", tensor, scale)), scale), tensor.dtype)
+    return emit("div", emit("round", emit("mul", tensor, scale)), scale)
 
 
 @op
@@ -398,16 +400,10 @@ def nan_to_num(
     tensor = as_tensor(x)
     if not tensor.dtype.startswith("float"):
         return tensor
-    largest = _largest(tensor.dtype)
+    largest = float(np.finfo(tensor.dtype).max)
     high = scalar_like(tensor, largest if posinf is None else posinf)
     low = scalar_like(tensor, -largest if neginf is None else neginf)
     zero = scalar_like(tensor, 0)
     infinite = emit("select", emit("gt", tensor, zero), high, low)
     number = emit("select", emit("is_finite", tensor), tensor, infinite)
     return emit("select", emit("is_nan", tensor), scalar_like(tensor, nan), number)
-
-
-def _largest(dtype: str) -> float:
-    import numpy as np
-
-    return float(np.finfo(dtype).max)

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from graphkeras.ir.dims import Dim, Size, product
-from graphkeras.ops._common import TensorLike, one_axis, reshape_to, scalar_like
+from graphkeras.ops._common import (
+    TensorLike,
+    broadcast_shape,
+    expand_to,
+    one_axis,
+    reshape_to,
+    scalar_like,
+)
 from graphkeras.trace import Tensor, as_tensor, cast_to, emit, op, standardize_dtype
 
 
@@ -171,8 +178,6 @@ def _wrapped(index: Tensor, dim: Dim, given: Any) -> Tensor:
 @op
 def take_along_axis(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
     """For each position, the element of `x` at the index found there, along one axis."""
-    from graphkeras.ops._common import broadcast_shape, expand_to
-
     tensor, index = as_tensor(x), as_tensor(indices)
     if axis is None:
         tensor = reshape_to(tensor, (product(tensor.dims),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from graphkeras.config import epsilon as default_epsilon
 from graphkeras.ops._common import (
     Axis,
     TensorLike,
@@ -14,7 +15,8 @@ from graphkeras.ops._common import (
     scalar_like,
     to_float,
 )
-from graphkeras.ops.reduction import logsumexp, mean, reduce, square_mean_distance
+from graphkeras.ops.indexing import one_hot
+from graphkeras.ops.reduction import logsumexp, mean, norm, reduce, square_mean_distance
 from graphkeras.ops.shaping import split
 from graphkeras.trace import Tensor, as_tensor, cast_to, emit, op
 
@@ -286,8 +288,6 @@ def layer_normalization(
         epsilon: added to the variance; `keras.config.epsilon()` by default.
         rms_scaling: whether to divide by the root mean square only.
     """
-    from graphkeras.config import epsilon as default_epsilon
-
     tensor = to_float(x)
     axes = all_axes(axis, len(tensor.dims))
     small = default_epsilon() if epsilon is None else epsilon
@@ -322,9 +322,6 @@ def normalize(
     x: TensorLike, axis: int = -1, order: int = 2, epsilon: float | None = None
 ) -> Tensor:
     """Vectors along an axis divided by their norm, or by `epsilon` where that is smaller."""
-    from graphkeras.config import epsilon as default_epsilon
-    from graphkeras.ops.reduction import norm
-
     tensor = to_float(x)
     small = default_epsilon() if epsilon is None else epsilon
     if order == 2:
@@ -349,10 +346,7 @@ def multi_hot(
         dtype: dtype of the result, floatx by default.
         sparse: must be False.
     """
-    from graphkeras.ops.indexing import one_hot
-    from graphkeras.trace import standardize_dtype
-
     classes = as_tensor(inputs)
     members = 1 if len(classes.dims) > 1 else 0
-    hot = one_hot(classes, num_classes, axis=axis, dtype=standardize_dtype(dtype), sparse=sparse)
-    return cast_to(reduce("reduce_max", hot, members, False), hot.dtype)
+    hot = one_hot(classes, num_classes, axis=axis, dtype=dtype, sparse=sparse)
+    return reduce("reduce_max", hot, members, False)

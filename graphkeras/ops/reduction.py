@@ -22,6 +22,8 @@ from graphkeras.ops._common import (
     static,
     to_float,
 )
+from graphkeras.ops.elementwise import multiply, true_divide
+from graphkeras.ops.sorting import sort
 from graphkeras.trace import Tensor, as_tensor, cast_to, emit, op
 
 
@@ -243,8 +245,6 @@ def _running(kind: str, x: TensorLike, axis: int | None, dtype: str | None) -> T
 @op
 def average(x: TensorLike, axis: Axis = None, weights: TensorLike = None) -> Tensor:
     """Weighted mean; the plain mean without weights."""
-    from graphkeras.ops.elementwise import multiply, true_divide
-
     if weights is None:
         return mean(x, axis=axis)
     tensor, w = to_float(x), to_float(weights)
@@ -259,8 +259,6 @@ def average(x: TensorLike, axis: Axis = None, weights: TensorLike = None) -> Ten
 @op
 def median(x: TensorLike, axis: int, keepdims: bool = False) -> Tensor:
     """Middle element along one axis; the mean of the middle two of an even number."""
-    from graphkeras.ops.sorting import sort
-
     tensor = to_float(x)
     axis = one_axis(axis, len(tensor.dims))
     size = static(tensor.dims[axis], "the size of the axis of median()")

@@ -21,7 +21,6 @@ import numpy as np
 from graphkeras.ir.builder import Builder, EagerBuilder
 from graphkeras.ir.graph import Loc, Value
 from graphkeras.ir.op import Array
-from graphkeras.ir.types import TensorType
 from graphkeras.places import user_place
 from graphkeras.trace.tensor import Tensor
 from graphkeras.tree import map_structure
@@ -57,7 +56,6 @@ class Scope:
 
     def __init__(self, builder: Builder) -> None:
         self.builder = builder
-        self.closed = False
         self._outer: Scope | None = None
         self._depth = 0
         self._phase = "forward"
@@ -76,7 +74,6 @@ class Scope:
         traceback: TracebackType | None,
     ) -> None:
         _local.scope = self._outer
-        self.closed = True
 
     def tensor(self, value: Value) -> Tensor:
         """The tensor of an IR value of this scope."""
@@ -159,8 +156,8 @@ class EagerScope(Scope):
     """Computes every operation at once with the NumPy references of the ops."""
 
     def __init__(self) -> None:
-        super().__init__(EagerBuilder())
-        self._eager: EagerBuilder = self.builder  # type: ignore[assignment]  # made one line above
+        self._eager = EagerBuilder()
+        super().__init__(self._eager)
 
     def known(self, array: Any) -> Tensor:
         """A tensor that holds `array`."""
@@ -211,8 +208,3 @@ def run_eagerly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
     with EagerScope() as scope:
         return scope.leave(function(*args, **kwargs))
-
-
-def type_of(array: Array) -> TensorType:
-    """The tensor type of an array."""
-    return TensorType(tuple(array.shape), str(array.dtype))

@@ -30,7 +30,9 @@ from graphkeras.ir.ops.common import (
     filled_like,
     given,
     integers,
+    larger,
     normal,
+    smaller,
     together,
     uniform,
 )
@@ -163,15 +165,6 @@ def _choice_slopes(wins: str) -> Slopes:
     return slopes
 
 
-def _choice_scalar(sign: str) -> Scalar:
-    def scalar(node: Node) -> str:
-        if node.result.type.is_float:
-            return f"({{0}} if (({{0}} {sign} {{1}}) | ({{0}} != {{0}})) else {{1}})"
-        return f"({{0}} if {{0}} {sign} {{1}} else {{1}})"
-
-    return scalar
-
-
 def _shift_right_scalar(node: Node) -> str:
     unsigned = f"uint{8 * node.result.type.itemsize}"
     return f"({unsigned}({{0}}) >> {unsigned}({{1}}))"
@@ -284,7 +277,7 @@ _binary(
     "max",
     "The larger of x and y; NaN where either is. Ties share the gradient equally.",
     np.maximum,
-    _choice_scalar(">"),
+    lambda node: larger(node.result.type.is_float),
     _choice_slopes("gt"),
     commutative=True,
     samples=(_INTS, _BYTES, _NANS),
@@ -293,7 +286,7 @@ _binary(
     "min",
     "The smaller of x and y; NaN where either is. Ties share the gradient equally.",
     np.minimum,
-    _choice_scalar("<"),
+    lambda node: smaller(node.result.type.is_float),
     _choice_slopes("lt"),
     commutative=True,
     samples=(_INTS, _BYTES, _NANS),

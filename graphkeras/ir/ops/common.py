@@ -10,7 +10,7 @@ import numpy as np
 from graphkeras.ir.builder import Builder
 from graphkeras.ir.dims import Dim, Shape, Size
 from graphkeras.ir.graph import Value
-from graphkeras.ir.op import Array, Elements, Loops, OpTypeError, Sizes
+from graphkeras.ir.op import Array, Elements, Loops, OpTypeError
 from graphkeras.ir.scalar import INDEX, Apply, Expr
 from graphkeras.ir.types import TensorType
 
@@ -93,11 +93,6 @@ def static(op: str, dim: Dim, what: str) -> int:
     return dim
 
 
-def concrete(shape: Sequence[Dim], sizes: Sizes) -> tuple[int, ...]:
-    """A shape as numbers for the given run-time sizes."""
-    return tuple(d.evaluate(sizes) if isinstance(d, Size) else int(d) for d in shape)
-
-
 def filled(b: Builder, shape: Shape, dtype: str, number: float) -> Value:
     """A tensor of one repeated number."""
     scalar = b.constant(number, dtype)
@@ -133,12 +128,27 @@ def clipped(k: Elements | Loops, index: Expr, extent: Expr) -> Expr:
     return k.apply("max(min({0}, {1}), {T}(0))", wide, extent - 1, dtype=INDEX)
 
 
-def lowest(dtype: str) -> float | int:
+Number = float | int | bool
+
+
+def larger(is_float: bool) -> str:
+    """Template of the larger of `{0}` and `{1}`; NaN wins."""
+    if is_float:
+        return "({0} if (({0} > {1}) | ({0} != {0})) else {1})"
+    return "({0} if {0} > {1} else {1})"
+
+
+def smaller(is_float: bool) -> str:
+    """Template of the smaller of `{0}` and `{1}`; NaN wins."""
+    return larger(is_float).replace(">", "<")
+
+
+def lowest(dtype: str) -> Number:
     """The identity of max."""
     return float("-inf") if dtype.startswith("float") else int(np.iinfo(dtype).min)
 
 
-def highest(dtype: str) -> float | int:
+def highest(dtype: str) -> Number:
     """The identity of min."""
     return float("inf") if dtype.startswith("float") else int(np.iinfo(dtype).max)
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from graphkeras.ir.dims import concrete
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import (
     Array,
@@ -24,7 +25,7 @@ from graphkeras.ir.op import (
     Sizes,
     register,
 )
-from graphkeras.ir.ops.common import concrete, expect_count, fail, given
+from graphkeras.ir.ops.common import expect_count, fail, given
 from graphkeras.ir.scalar import Expr, as_index
 from graphkeras.ir.types import TensorType
 

@@ -25,6 +25,7 @@ from graphkeras.ir.op import (
     register,
 )
 from graphkeras.ir.ops.common import (
+    Number,
     booleans,
     distinct,
     expect_axes,
@@ -33,15 +34,15 @@ from graphkeras.ir.ops.common import (
     given,
     highest,
     integers,
+    larger,
     lowest,
     normal,
+    smaller,
     spread,
     transposed,
 )
 from graphkeras.ir.scalar import Expr
 from graphkeras.ir.types import TensorType
-
-Number = float | int | bool
 
 
 def _infer(name: str, group: str) -> Infer:
@@ -113,18 +114,6 @@ def _register(
             samples=samples,
         )
     )
-
-
-def larger(is_float: bool) -> str:
-    """Combine template of max; NaN wins."""
-    if is_float:
-        return "({0} if (({0} > {1}) | ({0} != {0})) else {1})"
-    return "({0} if {0} > {1} else {1})"
-
-
-def smaller(is_float: bool) -> str:
-    """Combine template of min; NaN wins."""
-    return larger(is_float).replace(">", "<")
 
 
 def _sum_gradient(

@@ -24,6 +24,7 @@ from graphkeras.ir.op import (
     register,
 )
 from graphkeras.ir.ops.common import (
+    Number,
     distinct,
     equal_index,
     expect_axis,
@@ -33,11 +34,11 @@ from graphkeras.ir.ops.common import (
     filled_like,
     given,
     integers,
+    larger,
     lowest,
     normal,
     spread,
 )
-from graphkeras.ir.ops.reduce import Number, larger
 from graphkeras.ir.scalar import INDEX, Const, Expr, as_index
 from graphkeras.ir.types import TensorType
 

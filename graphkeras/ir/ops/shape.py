@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphkeras.ir.builder import Builder
-from graphkeras.ir.dims import Size
+from graphkeras.ir.dims import Size, concrete
 from graphkeras.ir.graph import Node, Value
 from graphkeras.ir.op import (
     Array,
@@ -22,7 +22,6 @@ from graphkeras.ir.op import (
     register,
 )
 from graphkeras.ir.ops.common import (
-    concrete,
     expect_axes,
     expect_axis,
     expect_count,

@@ -32,6 +32,7 @@ from graphkeras.ir.op import (
     register,
 )
 from graphkeras.ir.ops.common import (
+    Number,
     distinct,
     expect_count,
     expect_dtype,
@@ -40,10 +41,10 @@ from graphkeras.ir.ops.common import (
     fail,
     given,
     integers,
+    larger,
     lowest,
     normal,
 )
-from graphkeras.ir.ops.reduce import Number, larger
 from graphkeras.ir.ops.slice_pad import pad_array
 from graphkeras.ir.scalar import INDEX, Const, Expr, as_index
 from graphkeras.ir.types import TensorType
