@@ -18,7 +18,7 @@ from graphkeras.ops._common import (
 from graphkeras.ops.indexing import one_hot
 from graphkeras.ops.reduction import logsumexp, mean, norm, reduce, square_mean_distance
 from graphkeras.ops.shaping import split
-from graphkeras.trace import Tensor, as_tensor, cast_to, emit, op
+from graphkeras.trace import Tensor, as_tensor, emit, op
 
 
 @op

@@ -166,7 +166,7 @@ def test_incomplete_folder(tmp_path: Path) -> None:
         (b"\0\0\x08\x03\0\0", "ends inside its IDX header"),
         (b"\0\0\x08\x01\0\0\0\x05abcd", "4 bytes of data where its header"),
         (b"\0\0\x08\x01\0\0\0\x05abcdef", "6 bytes of data where its header"),
-        (gzip.compress(b"\0\0\x08\x01\0\0\0\x05abcde")[:-9], "not a complete gzip file"),
+        (gzip.compress(b"\0\0\x08\x01\0\0\0\x05abcde", mtime=0)[:-9], "not a complete gzip file"),
         (b"\x1f\x8bgarbage", "not a complete gzip file"),
     ],
 )
