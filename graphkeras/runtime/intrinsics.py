@@ -1,60 +1,30 @@
 """What the launcher needs of the machine: atomics, pauses, a clock, futexes, calls by address.
 
-Every intrinsic takes int64 arguments (addresses count bytes). Importing this module imports
-Numba, so only `launcher_kernels` does, when it is compiled.
+Every intrinsic takes int64 arguments (addresses count bytes).
 """
 
 from __future__ import annotations
 
-import inspect
 import platform
 import sys
-from collections.abc import Callable
 from typing import Any
 
-import numba
 from llvmlite import ir
-from numba.core import cgutils as numba_cgutils
-from numba.extending import intrinsic
 
-# Numba is typed in parts only.
-types: Any = numba.types
-cgutils: Any = numba_cgutils
+from graphkeras.native.intrinsic import Emit, Intrinsic, declared, stack_slot
 
 I32, I64, VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
 
 _X86 = platform.machine().lower() in ("x86_64", "amd64")
 _ARM = platform.machine().lower() in ("arm64", "aarch64")
 
-Emit = Callable[[Any, list[Any]], Any]
-"""Emits the operation with an IR builder and its operands; returns the result, if any."""
 
-
-def _intrinsic(name: str, arguments: int, emit: Emit, result: Any = types.int64) -> Any:
-    def typed(_typing_context: Any, *_arguments: Any) -> Any:
-        def generate(context: Any, builder: Any, _signature: Any, operands: Any) -> Any:
-            value = emit(builder, list(operands))
-            return context.get_dummy_value() if result is types.void else value
-
-        return result(*[types.int64] * arguments), generate
-
-    typed.__name__ = typed.__qualname__ = name
-    # Numba reads the number of arguments from the signature.
-    names = ["typing_context", *(f"argument{i}" for i in range(arguments))]
-    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    typed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(each, positional) for each in names]
-    )
-    return intrinsic(typed)
+def _intrinsic(name: str, arguments: int, emit: Emit, result: str = "int64") -> Intrinsic:
+    return Intrinsic(name, ("int64",) * arguments, result, emit)
 
 
 def _pointer(builder: Any, address: Any) -> Any:
     return builder.inttoptr(address, I64.as_pointer())
-
-
-def _extern(builder: Any, name: str, result: Any, arguments: list[Any], **kind: bool) -> Any:
-    declared = ir.FunctionType(result, arguments, **kind)
-    return cgutils.get_or_insert_function(builder.module, declared, name)
 
 
 def _load(builder: Any, operands: list[Any]) -> Any:
@@ -81,9 +51,9 @@ def _compare_exchange(builder: Any, operands: list[Any]) -> Any:
 
 def _relax(builder: Any, _operands: list[Any]) -> None:
     if _X86:
-        builder.call(_extern(builder, "llvm.x86.sse2.pause", VOID, []), [])
+        builder.call(declared(builder, "llvm.x86.sse2.pause", VOID, []), [])
     elif _ARM:
-        hint = _extern(builder, "llvm.aarch64.hint", VOID, [I32])
+        hint = declared(builder, "llvm.aarch64.hint", VOID, [I32])
         builder.call(hint, [I32(1)])
 
 
@@ -95,43 +65,42 @@ _FPCR_FLUSH = 1 << 24
 
 def _flush_denormals(builder: Any, _operands: list[Any]) -> Any:
     if _X86:
-        place = cgutils.alloca_once(builder, I32)
-        builder.call(_extern(builder, "llvm.x86.sse.stmxcsr", VOID, [place.type]), [place])
+        place = stack_slot(builder, I32)
+        builder.call(declared(builder, "llvm.x86.sse.stmxcsr", VOID, [place.type]), [place])
         mode = builder.load(place)
         builder.store(builder.or_(mode, ir.Constant(I32, _MXCSR_FLUSH)), place)
-        builder.call(_extern(builder, "llvm.x86.sse.ldmxcsr", VOID, [place.type]), [place])
+        builder.call(declared(builder, "llvm.x86.sse.ldmxcsr", VOID, [place.type]), [place])
         return builder.zext(mode, I64)
     if _ARM:
-        mode = builder.call(_extern(builder, "llvm.aarch64.get.fpcr", I64, []), [])
+        mode = builder.call(declared(builder, "llvm.aarch64.get.fpcr", I64, []), [])
         flushing = builder.or_(mode, ir.Constant(I64, _FPCR_FLUSH))
-        builder.call(_extern(builder, "llvm.aarch64.set.fpcr", VOID, [I64]), [flushing])
+        builder.call(declared(builder, "llvm.aarch64.set.fpcr", VOID, [I64]), [flushing])
         return mode
     return ir.Constant(I64, 0)
 
 
 def _restore_float_mode(builder: Any, operands: list[Any]) -> None:
     if _X86:
-        place = cgutils.alloca_once(builder, I32)
+        place = stack_slot(builder, I32)
         builder.store(builder.trunc(operands[0], I32), place)
-        builder.call(_extern(builder, "llvm.x86.sse.ldmxcsr", VOID, [place.type]), [place])
+        builder.call(declared(builder, "llvm.x86.sse.ldmxcsr", VOID, [place.type]), [place])
     elif _ARM:
-        builder.call(_extern(builder, "llvm.aarch64.set.fpcr", VOID, [I64]), [operands[0]])
+        builder.call(declared(builder, "llvm.aarch64.set.fpcr", VOID, [I64]), [operands[0]])
 
 
 def _yield(builder: Any, _operands: list[Any]) -> None:
-    builder.call(_extern(builder, "sched_yield", I32, []), [])
+    builder.call(declared(builder, "sched_yield", I32, []), [])
 
 
 def _nap(builder: Any, _operands: list[Any]) -> None:
-    builder.call(_extern(builder, "usleep", I32, [I32]), [I32(50)])
+    builder.call(declared(builder, "usleep", I32, [I32]), [I32(50)])
 
 
 def _nanoseconds(builder: Any, _operands: list[Any]) -> Any:
     clock = I32(6 if sys.platform == "darwin" else 1)  # CLOCK_MONOTONIC
-    with builder.goto_entry_block():
-        time = builder.alloca(ir.ArrayType(I64, 2))
+    time = stack_slot(builder, ir.ArrayType(I64, 2))
     fields = builder.bitcast(time, I64.as_pointer())
-    read = _extern(builder, "clock_gettime", I32, [I32, I64.as_pointer()])
+    read = declared(builder, "clock_gettime", I32, [I32, I64.as_pointer()])
     builder.call(read, [clock, fields])
     seconds = builder.load(fields)
     rest = builder.load(builder.gep(fields, [I32(1)]))
@@ -145,7 +114,7 @@ _WAIT, _WAKE = 128, 129  # with FUTEX_PRIVATE_FLAG
 def _futex(operation: int) -> Emit:
     def emit(builder: Any, operands: list[Any]) -> None:
         if sys.platform == "linux":
-            call = _extern(builder, "syscall", I64, [I64], var_arg=True)
+            call = declared(builder, "syscall", I64, [I64], var_arg=True)
             arguments = [operands[0], I64(operation), operands[1], I64(0), I64(0), I64(0)]
             builder.call(call, [I64(_FUTEX), *arguments])
 
@@ -159,26 +128,26 @@ def _call_kernel(builder: Any, operands: list[Any]) -> None:
 
 
 atomic_load = _intrinsic("atomic_load", 1, _load)
-atomic_store = _intrinsic("atomic_store", 2, _store, types.void)
+atomic_store = _intrinsic("atomic_store", 2, _store, "void")
 atomic_add = _intrinsic("atomic_add", 2, _read_modify_write("add"))
 atomic_or = _intrinsic("atomic_or", 2, _read_modify_write("or"))
 atomic_exchange = _intrinsic("atomic_exchange", 2, _read_modify_write("xchg"))
 compare_exchange = _intrinsic("compare_exchange", 3, _compare_exchange)
 """`(address, expected, new)` -> the value found; equal to `expected` where `new` was stored."""
 
-relax = _intrinsic("relax", 0, _relax, types.void)
+relax = _intrinsic("relax", 0, _relax, "void")
 """Tells the core that this is a waiting loop."""
 flush_denormals = _intrinsic("flush_denormals", 0, _flush_denormals)
 """From now on numbers below the normal range are zero on this thread; returns the old mode."""
-restore_float_mode = _intrinsic("restore_float_mode", 1, _restore_float_mode, types.void)
-yield_cpu = _intrinsic("yield_cpu", 0, _yield, types.void)
-nap = _intrinsic("nap", 0, _nap, types.void)
+restore_float_mode = _intrinsic("restore_float_mode", 1, _restore_float_mode, "void")
+yield_cpu = _intrinsic("yield_cpu", 0, _yield, "void")
+nap = _intrinsic("nap", 0, _nap, "void")
 """Sleeps 50 microseconds: where there is no futex."""
 nanoseconds = _intrinsic("nanoseconds", 0, _nanoseconds)
 """A clock that only goes forward."""
-futex_wait = _intrinsic("futex_wait", 2, _futex(_WAIT), types.void)
+futex_wait = _intrinsic("futex_wait", 2, _futex(_WAIT), "void")
 """`(address, value)`: sleeps while the 32-bit word at `address` holds `value`. Linux."""
-futex_wake = _intrinsic("futex_wake", 2, _futex(_WAKE), types.void)
+futex_wake = _intrinsic("futex_wake", 2, _futex(_WAKE), "void")
 """`(address, count)`: wakes at most `count` sleepers. Linux."""
-call_kernel = _intrinsic("call_kernel", 4, _call_kernel, types.void)
+call_kernel = _intrinsic("call_kernel", 4, _call_kernel, "void")
 """`(function address, tid, nthreads, argv address)`."""

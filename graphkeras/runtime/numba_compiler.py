@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,7 +29,9 @@ from numba.core import registry
 from numba.core import typed_passes as numba_typed_passes
 from numba.core import untyped_passes as numba_untyped_passes
 from numba.core.compiler_lock import global_compiler_lock
+from numba.extending import intrinsic, typeof_impl
 
+from graphkeras.native.intrinsic import Intrinsic
 from graphkeras.runtime.native import Cpu, KernelCompileError, target_machine
 
 # Numba is typed in parts only.
@@ -46,6 +49,47 @@ _TYPES = {
     "int64": types.int64,
     "int64*": types.CPointer(types.int64),
 }
+
+
+def _numba_type(name: str) -> Any:
+    if name.endswith("*"):
+        return types.CPointer(_numba_type(name[:-1]))
+    return getattr(types, name)
+
+
+@cache
+def _adapter(function: Intrinsic) -> Any:
+    """The intrinsic as Numba wants to have it."""
+
+    def typed(_typing_context: Any, *given: Any) -> Any:
+        bound = dict(zip(function.arguments, given, strict=True))
+
+        def type_of(name: str) -> Any:
+            return bound["T"] if name == "T" else _numba_type(name)
+
+        def generate(context: Any, builder: Any, _signature: Any, operands: Any) -> Any:
+            value = function.emit(builder, list(operands))
+            return context.get_dummy_value() if function.result == "void" else value
+
+        return type_of(function.result)(*map(type_of, function.arguments)), generate
+
+    typed.__name__ = typed.__qualname__ = function.name
+    # Numba reads the number of arguments from the signature.
+    names = ["typing_context", *(f"argument{i}" for i in range(len(function.arguments)))]
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    typed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(each, positional) for each in names]
+    )
+    return intrinsic(typed)
+
+
+@typeof_impl.register(Intrinsic)
+def _typeof_intrinsic(value: Intrinsic, _purpose: Any) -> Any:
+    context = registry.cpu_target.typing_context
+    adapter = _adapter(value)
+    context.refresh()  # takes note of adapters made meanwhile
+    return context.resolve_value_type(adapter)
+
 
 _FOREIGN = ("Py", "_Py", "numba_", "NRT_", "_ZN", ".numba")
 """Starts of names that only a process with Numba or Python's headers could resolve."""

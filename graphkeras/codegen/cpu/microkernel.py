@@ -6,8 +6,7 @@
                    rows * columns/lanes fused multiply-adds on accumulators in registers
 
 A plain Numba loop reaches a tenth of the machine's rate here, because LLVM neither keeps the
-tile in registers nor shares the loads; see `docs/architecture.md` for measurements. Importing
-this module imports Numba, so only generated sources import it.
+tile in registers nor shares the loads; see `docs/architecture.md` for measurements.
 """
 
 from __future__ import annotations
@@ -15,13 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types as numba_types
-from numba.core import cgutils as numba_cgutils
-from numba.extending import intrinsic
 
-# Numba is typed in parts only.
-types: Any = numba_types
-cgutils: Any = numba_cgutils
+from graphkeras.native.intrinsic import Intrinsic, declared
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 UNROLL = 2
@@ -65,10 +59,8 @@ class _Tile:
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         # fmuladd, not fma: on a CPU without FMA the latter is a library call per lane.
-        kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        function = cgutils.get_or_insert_function(
-            self.builder.module, kind, f"llvm.fmuladd.{self.suffix}"
-        )
+        name = f"llvm.fmuladd.{self.suffix}"
+        function = declared(self.builder, name, self.vector, [self.vector] * 3)
         return self.builder.call(function, [a, b, c])
 
     def step(self, a: Any, b: Any, accumulators: list[Any]) -> list[Any]:
@@ -122,18 +114,15 @@ def gemm_tile(
     a_stride: int,
     c_stride: int,
     accumulate: bool,
-) -> Any:
-    """The tile `tile(k, a, a_offset, b, b_offset, c, c_offset)` for Numba code.
+) -> Intrinsic:
+    """The tile `tile(k, a, a_offset, b, b_offset, c, c_offset)` for kernel text.
 
     `a`, `b`, `c` are pointers and the offsets count elements. Rows of `a` lie `a_stride` elements
     apart, `b` is packed `[k][columns]`, rows of `c` lie `c_stride` elements apart. With
     `accumulate` the product is added to `c`, else it is stored.
     """
-    pointer = types.CPointer(types.float32 if dtype == "float32" else types.float64)
-    integer = types.int64
-    signature = types.void(integer, pointer, integer, pointer, integer, pointer, integer)
 
-    def emit(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    def emit(builder: Any, arguments: list[Any]) -> None:
         tile = _Tile(builder, dtype, rows, columns, lanes, a_stride)
         k, a, a_offset, b, b_offset, c, c_offset = arguments
         a, b, c = (tile.at(p, o) for p, o in ((a, a_offset), (b, b_offset), (c, c_offset)))
@@ -145,12 +134,5 @@ def gemm_tile(
         values = tile.loop(even, k, 1, a, b, values)
         for place, value in zip(places, values, strict=True):
             tile.store(value, c, place)
-        return context.get_dummy_value()
 
-    @intrinsic
-    def tile_intrinsic(
-        _context: Any, k: Any, a: Any, ao: Any, b: Any, bo: Any, c: Any, co: Any
-    ) -> Any:
-        return signature, emit
-
-    return tile_intrinsic
+    return Intrinsic("tile", ("int64", *[f"{dtype}*", "int64"] * 3), "void", emit)
