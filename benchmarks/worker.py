@@ -1,6 +1,10 @@
-"""One system under test in a process of its own: prepares a program, then runs rounds on demand.
+"""One system in a process of its own: prepares a row's work, then runs rounds of it on demand.
 
-Reads one JSON command a line: `{"prepare": i}` or `{"run": i}`; answers with seconds.
+Reads one JSON command a line and answers with one:
+
+    {"prepare": "train/mlp"}   {"seconds": 1.9, "sample": [...]}     building and warming it
+    {"run": "train/mlp"}       {"seconds": 0.0005}                   a unit of one round
+    an error                   {"error": "ValueError: ..."}
 """
 
 from __future__ import annotations
@@ -11,27 +15,49 @@ import sys
 from time import perf_counter
 from typing import Any
 
-from benchmarks.programs import PROGRAMS, Run
+from benchmarks.rows import ROWS
+from benchmarks.systems import SYSTEMS, System
+from benchmarks.work import Prepared
 
 
-def _module(system: str) -> Any:
-    return importlib.import_module("graphkeras" if system == "graphkeras" else "keras")
+class Worker:
+    """Answers commands for one system; holds the work of one row at a time."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._held: Prepared | None = None
+
+    def answer(self, command: dict[str, str]) -> dict[str, Any]:
+        """Does what one command says."""
+        ((verb, key),) = command.items()
+        try:
+            return self._prepare(key) if verb == "prepare" else self._run()
+        except Exception as error:  # whatever a peer raises becomes a cell of the table
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            return {"error": f"{type(error).__name__}: {' '.join(lines[:3])}"[:300]}
+
+    def _prepare(self, key: str) -> dict[str, Any]:
+        self._held = None
+        begin = perf_counter()
+        module = importlib.import_module(f"benchmarks.systems.{self._system.module}")
+        self._held = module.prepare(ROWS[key].work, **self._system.options)
+        return {"seconds": perf_counter() - begin, "sample": self._held.sample}
+
+    def _run(self) -> dict[str, Any]:
+        if self._held is None:
+            raise RuntimeError("nothing is prepared")
+        begin = perf_counter()
+        self._held.run()
+        return {"seconds": (perf_counter() - begin) / self._held.units}
 
 
-def main(system: str) -> None:
+def main(name: str) -> None:
     """Serves commands until standard input closes."""
     answers = sys.stdout
-    sys.stdout = sys.stderr
-    keras = _module(system)
-    runs: dict[int, Run] = {}
+    sys.stdout = sys.stderr  # some libraries print
+    worker = Worker(SYSTEMS[name])
     for line in sys.stdin:
-        ((command, index),) = json.loads(line).items()
-        start = perf_counter()
-        if command == "prepare":
-            runs[index] = PROGRAMS[index].prepare(keras)
-        else:
-            runs[index]()
-        print(json.dumps(perf_counter() - start), file=answers, flush=True)
+        print(json.dumps(worker.answer(json.loads(line))), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,97 @@
+"""What is measured on a whole process: start-up, compiles, memory.
+
+    python -m benchmarks.fresh first_step graphkeras     prints one number
+
+Each function imports the library itself and returns seconds or megabytes (2**20 bytes).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from benchmarks.systems import OURS, SYSTEMS
+
+
+def _import(system: str) -> Any:
+    return importlib.import_module("graphkeras" if system == OURS else "keras")
+
+
+def import_time(system: str) -> float:
+    """Seconds of the import."""
+    begin = perf_counter()
+    _import(system)
+    return perf_counter() - begin
+
+
+def first_predict(system: str) -> float:
+    """Seconds from before the import to the answer of `predict` on one image."""
+    begin = perf_counter()
+    model, work = _model(system, "convnet"), _prediction("convnet")
+    model.predict(work, verbose=0)
+    return perf_counter() - begin
+
+
+def first_step(system: str) -> float:
+    """Seconds of the first `train_on_batch` of a model that is built."""
+    from benchmarks.models import MODELS
+    from benchmarks.work import Training
+
+    model = _model(system, "convnet")
+    x, y = Training("convnet", 128, 1).data(MODELS["convnet"].image)
+    begin = perf_counter()
+    model.train_on_batch(x, y)
+    return perf_counter() - begin
+
+
+def first_resnet50(system: str) -> float:
+    """Seconds of the first `predict_on_batch` of a ResNet-50 that is built."""
+    model, x = _model(system, "resnet50"), _prediction("resnet50")
+    begin = perf_counter()
+    model.predict_on_batch(x)
+    return perf_counter() - begin
+
+
+def memory_of_fit(system: str) -> float:
+    """Peak resident megabytes of an epoch over as many images as MNIST has."""
+    return _memory_of_fit(system, 469)
+
+
+def memory_of_short_fit(system: str) -> float:
+    """Peak resident megabytes of an epoch of 20 steps."""
+    return _memory_of_fit(system, 20)
+
+
+def _memory_of_fit(system: str, steps: int) -> float:
+    from benchmarks.models import MODELS
+    from benchmarks.work import Training
+
+    model = _model(system, "convnet")
+    x, y = Training("convnet", 128, steps).data(MODELS["convnet"].image)
+    model.fit(x[:60000], y[:60000], batch_size=128, epochs=1, verbose=0)
+    # `ru_maxrss` would also count the process this one was forked from.
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("this system does not tell the peak resident memory of a process")
+
+
+def _model(system: str, name: str) -> Any:
+    from benchmarks.systems.keras_api import built
+
+    jit = SYSTEMS[system].options.get("jit_compile")
+    return built(_import(system), name, {} if jit is None else {"jit_compile": jit})
+
+
+def _prediction(name: str) -> Any:
+    from benchmarks.models import MODELS
+    from benchmarks.work import Prediction
+
+    return Prediction(name, 1).data(MODELS[name].image)
+
+
+if __name__ == "__main__":
+    print(globals()[sys.argv[1]](sys.argv[2]))

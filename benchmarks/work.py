@@ -1,0 +1,166 @@
+"""What a row times, without saying who does it: sizes, operands, operations, bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Direction = Literal["forward", "input gradient", "weight gradient"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A workload that is built and warm.
+
+    Attributes:
+        run: Does the work `units` times.
+        units: Repetitions in one `run`.
+        sample: Some of the numbers it computes, in an order all systems agree on.
+    """
+
+    run: Callable[[], Any]
+    units: int
+    sample: list[float]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix product of a dense layer: x [m, k], w [k, n], y [m, n], each row-major.
+
+    forward: y = x w; input gradient: dx = dy wT; weight gradient: dw = xT dy.
+    """
+
+    m: int
+    k: int
+    n: int
+    direction: Direction = "forward"
+
+    @property
+    def operations(self) -> float:
+        """Floating-point operations."""
+        return 2.0 * self.m * self.k * self.n
+
+    @property
+    def bytes(self) -> float:
+        """Bytes of both operands and of the result."""
+        return 4.0 * (self.m * self.k + self.k * self.n + self.m * self.n)
+
+    def arrays(self) -> tuple[Array, Array, Array]:
+        """The matrices x, w and dy."""
+        rng = np.random.default_rng(0)
+        return (
+            _uniform(rng, self.m, self.k),
+            _uniform(rng, self.k, self.n),
+            _uniform(rng, self.m, self.n),
+        )
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution of stride 1 that keeps the image's size.
+
+    x [batch, size, size, channels], w [window, window, channels, filters] (depthwise:
+    [window, window, 1, channels]), y [batch, size, size, filters].
+    """
+
+    size: int
+    channels: int
+    filters: int
+    batch: int
+    window: int = 3
+    direction: Direction = "forward"
+    depthwise: bool = False
+
+    @property
+    def groups(self) -> int:
+        """Groups of channels that are convolved separately."""
+        return self.channels if self.depthwise else 1
+
+    @property
+    def kernel_shape(self) -> tuple[int, int, int, int]:
+        """Shape of w."""
+        return (self.window, self.window, self.channels // self.groups, self.filters)
+
+    @property
+    def operations(self) -> float:
+        """Floating-point operations; those on the padded border are counted too."""
+        return 2.0 * self.batch * self.size**2 * math.prod(self.kernel_shape)
+
+    @property
+    def bytes(self) -> float:
+        """Bytes of both operands and of the result."""
+        pixels = self.batch * self.size**2
+        return 4.0 * (pixels * (self.channels + self.filters) + math.prod(self.kernel_shape))
+
+    def arrays(self) -> tuple[Array, Array, Array]:
+        """The tensors x, w and dy."""
+        rng = np.random.default_rng(0)
+        image = (self.batch, self.size, self.size)
+        return (
+            _uniform(rng, *image, self.channels),
+            _uniform(rng, *self.kernel_shape),
+            _uniform(rng, *image, self.filters),
+        )
+
+
+@dataclass(frozen=True)
+class Training:
+    """Steps of `fit` on a model of `models.py`: one call of `steps` batches."""
+
+    model: str
+    batch: int
+    steps: int
+
+    def data(self, shape: tuple[int, ...]) -> tuple[Array, NDArray[np.int32]]:
+        """Images of the shape, and labels from 0 to 9."""
+        rng = np.random.default_rng(0)
+        count = self.batch * self.steps
+        return rng.random((count, *shape), np.float32), rng.integers(0, 10, count).astype("int32")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Inference of a model of `models.py`, with `predict_on_batch` or `predict`."""
+
+    model: str
+    batch: int
+    call: Literal["predict_on_batch", "predict"] = "predict_on_batch"
+
+    def data(self, shape: tuple[int, ...]) -> Array:
+        """One batch of images."""
+        return np.random.default_rng(0).random((self.batch, *shape), np.float32)
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Something about a whole process: the function of `fresh.py` that measures it.
+
+    Attributes:
+        measure: Name of the function.
+        cache: `"empty"`: the kernel cache is emptied before each process; `"filled"`: one
+            process that is not counted fills it.
+        rounds: Processes of each system.
+    """
+
+    measure: str
+    cache: Literal["empty", "filled"] = "filled"
+    rounds: int = 3
+
+
+Work = Product | Convolution | Training | Prediction | Fresh
+
+
+def sample_of(array: Any) -> list[float]:
+    """At most 16 elements, evenly spread."""
+    flat = np.asarray(array).reshape(-1)
+    return [float(v) for v in flat[:: max(1, flat.size // 16)][:16]]
+
+
+def _uniform(rng: np.random.Generator, *shape: int) -> Array:
+    return rng.random(shape, np.float32) - np.float32(0.5)
