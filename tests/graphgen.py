@@ -29,6 +29,8 @@ Array = NDArray[Any]
 Axes = tuple[int, ...]
 
 N = Size.symbol("N")
+SECOND_ORDER = ("window_max_grad", "window_scatter")
+"""Gradients of max pooling, which can be differentiated no further."""
 LIMIT = 30.0
 """Largest magnitude of a value."""
 NUDGE = 1e-4
@@ -360,7 +362,13 @@ class _Generator:
         y = self.builder.emit(name, x, **attrs)
         self.pool.append(y)
         if name == "window_max" and self.chance(0.3):
-            self.pool.append(self.builder.emit("window_max_grad", x, self.like(y.type), **attrs))
+            dy = self.like(y.type)
+            if self.chance(0.5):
+                self.pool.append(self.builder.emit("window_max_grad", x, dy, **attrs))
+                return
+            winners = self.builder.emit("window_argmax", x, y, **attrs)
+            shape = x.type.shape
+            self.pool.append(self.builder.emit("window_scatter", dy, winners, shape=shape, **attrs))
 
     def gather(self) -> None:
         x = self.value(lambda v: 0 < v.type.rank < 4)

@@ -7,6 +7,7 @@ The loops of each pattern; which pattern a node has was decided by fusion::
     ROWS     for row: reduce over columns, ...; outputs       (accumulators in locals)
     REDUCE   for row: acc[j] = ...; for k: for j: acc[j] += ..; for j: outputs
              or, where the reduced dims are the contiguous ones, one local accumulator
+             or, for small windows, every position written out: for row: for j: acc = ...; outputs
     CONTRACT microkernels (the target's), or REDUCE's loops where no matrix is left
     OPAQUE   the op's own loops
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import product as combinations
 
 from graphkeras.codegen.emit import Elements, KernelWriter
 from graphkeras.codegen.kernel_ir import BufferParameter, KernelFunction
@@ -37,6 +39,8 @@ from graphkeras.ir.scalar import (
 )
 from graphkeras.ir.types import TensorType
 
+UNROLLED = 32
+"""Windows up to this many positions are written out, and need no accumulators in memory."""
 ACCUMULATORS = 256
 """Elements of the accumulator buffer of a REDUCE loop: a few KiB, so that it stays in L1."""
 
@@ -202,7 +206,10 @@ class Lowering:
         shape = hero.types[0].shape
         share = Share(product(shape) * product(space))
         step = _Accumulation(self, hero, shape, space, rule, element, share)
-        if vector and shape:
+        small = rule is not None and rule.window and _is_small(space)
+        if vector and small and product(shape[:-1]) != 1:
+            step.written_out()
+        elif vector and shape:
             step.over_vectors()
         else:
             step.over_elements()
@@ -264,7 +271,7 @@ class Lowering:
 
 
 class _Accumulation:
-    """The two loop orders of a reduction."""
+    """The loop orders of a reduction."""
 
     def __init__(
         self,
@@ -298,6 +305,20 @@ class _Accumulation:
                 element = self.element(position, red)
                 self.writer.assign(acc, Apply(self.dtype, self.one_combine, (acc, element)))
             self.lowering.store_epilogue(self.hero, acc, position)
+
+    def written_out(self) -> None:
+        """Every reduced position as a statement, in a loop along the last result dim."""
+        rows, columns = self.shape[:-1], self.shape[-1]
+        with self.writer.parallel(product(rows), "row", self.share) as row:
+            prefix = split_offset(row, rows)
+            with self.writer.loop(0, columns, "j") as j:
+                position = Position(self.shape, [*prefix, j])
+                acc: Expr = self.identity
+                for i, red in enumerate(combinations(*map(_range, self.space))):
+                    element = self.element(position, [as_index(r) for r in red])
+                    total = Apply(self.dtype, self.combine, (acc, element))
+                    acc = element if i == 0 else self.writer.let(total, "acc")
+                self.lowering.store_epilogue(self.hero, acc, position)
 
     def over_vectors(self) -> None:
         """A buffer of accumulators along the last result dim, which is contiguous in memory."""
@@ -335,6 +356,16 @@ class _Accumulation:
 def one_accumulator(rule: Reduction) -> str:
     """The combine template of a loop with one accumulator, which only vectorises if reordered."""
     return "add_any_order({0}, {1})" if rule.is_sum else rule.combine
+
+
+def _is_small(space: Shape) -> bool:
+    count = product(space)
+    return isinstance(count, int) and count <= UNROLLED
+
+
+def _range(extent: Dim) -> range:
+    assert isinstance(extent, int)
+    return range(extent)
 
 
 def _is_vector(rule: Reduction, hero: Node) -> bool:

@@ -113,7 +113,9 @@ class Reduction:
     is_sum: bool = False
     """A sum of floats: a loop over one accumulator may add in another order, to vectorise."""
     window: bool = False
-    """Whether result positions overlap in the operand (pooling), so dims are not simply kept."""
+    """Whether results are made from windows of the operand (pooling): dims are not simply kept."""
+    overlaps: bool = False
+    """Whether windows overlap, so that elements of the operand are read several times."""
 
 
 @dataclass(frozen=True)

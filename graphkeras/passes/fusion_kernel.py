@@ -133,6 +133,6 @@ def expands(value: Value, user: Node) -> bool:
 
 
 def has_overlap(user: Node) -> bool:
-    """Whether a reader is a pooling window, which reads each element several times."""
+    """Whether a reader has overlapping windows, which read each element several times."""
     op = get_op(user.op)
-    return op.kind is Kind.REDUCE and op.reduction is not None and op.reduction(user).window
+    return op.kind is Kind.REDUCE and op.reduction is not None and op.reduction(user).overlaps

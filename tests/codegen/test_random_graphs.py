@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from graphkeras.compiler import PIPELINE, compile_graph
 from graphkeras.ir.evaluate import evaluate
 from graphkeras.passes import Autodiff, PassManager
-from tests.graphgen import Case, cases, random_graph, with_loss
+from tests.graphgen import SECOND_ORDER, Case, cases, random_graph, with_loss
 from tests.planned import arrays_for, stateful_cases, with_state
 
 Array = NDArray[Any]
@@ -80,7 +80,7 @@ def test_compiled_updates_keep_the_numbers(seed: int, state: int) -> None:
 
 def with_gradients(case: Case) -> Case:
     # Max pooling can be differentiated once.
-    assume(all(node.op != "window_max_grad" for node in case.graph.nodes))
+    assume(all(node.op not in SECOND_ORDER for node in case.graph.nodes))
     case = with_loss(case)
     floats = [i for i, v in enumerate(case.graph.inputs) if v.type.dtype == "float32"]
     return case._replace(graph=Autodiff(tuple(floats))(case.graph))

@@ -48,6 +48,11 @@ def everything() -> Graph:
     outputs["softmax"] = b.emit("div", e, spread(b, total, (0,)))
     pool = {"window": (1, 3), "strides": (1, 2), "padding": ((0, 0), (1, 1))}
     outputs["max pooling"] = b.emit("window_max", x, **pool)
+    winners = b.emit("window_argmax", x, outputs["max pooling"], **pool)
+    outputs["winners"] = winners
+    outputs["gradient of max pooling"] = b.emit(
+        "window_scatter", outputs["max pooling"], winners, shape=(N, C), **pool
+    )
     outputs["sum pooling"] = b.emit("window_sum", x, **pool)
     outputs["product"] = b.emit(
         "dot_general", x, w, lhs_batch=(), rhs_batch=(), lhs_contract=(1,), rhs_contract=(0,)

@@ -115,6 +115,47 @@ def test_first_of_equal_maxima_takes_the_gradient_of_its_window() -> None:
     dy = np.array([[1, 10, 100]], "float32")
     attrs = {"window": (1, 3), "strides": (1, 1), "padding": ((0, 0), (0, 0))}
     np.testing.assert_array_equal(apply("window_max_grad", [x, dy], **attrs), [[1, 0, 110, 0, 0]])
+    np.testing.assert_array_equal(pullback("window_max", [x], dy, **attrs), [[[1, 0, 110, 0, 0]]])
+
+
+def test_places_of_the_winners() -> None:
+    x = np.array([[np.nan, 1, 5, 5, 0, -0.0, 2]], "float32")
+    attrs = {"window": (1, 2), "strides": (1, 2), "padding": ((0, 0), (1, 0))}
+    largest = apply("window_max", [x], **attrs)
+    np.testing.assert_array_equal(largest, [[np.nan, 5, 5, 2]])
+    winners = apply("window_argmax", [x, largest], **attrs)
+    np.testing.assert_array_equal(winners, [[1, 1, 0, 1]])
+    dy = np.array([[1, 2, 3, np.inf]], "float32")
+    dx = apply("window_scatter", [dy, winners], shape=(1, 7), **attrs)
+    np.testing.assert_array_equal(dx, [[1, 0, 2, 3, 0, 0, np.inf]])
+
+
+@pytest.mark.parametrize("sample", OPS["window_max"].samples[:8], ids=lambda s: s.label)
+def test_both_ways_to_the_gradient_of_a_maximum_agree(sample: Sample) -> None:
+    rng = np.random.default_rng(5)
+    (x,) = sample.make(rng)
+    x = np.where(rng.random(x.shape) < 0.1, np.float32(np.nan), np.round(x))
+    dy = np.asarray(rng.standard_normal(apply("window_max", [x], **sample.attrs).shape), "float32")
+    (ours,) = pullback("window_max", [x], dy, **sample.attrs)
+    np.testing.assert_array_equal(ours, apply("window_max_grad", [x, dy], **sample.attrs))
+
+
+def test_large_windows_are_searched_again_for_the_gradient() -> None:
+    builder = Builder("t")
+    y = builder.emit(
+        "window_max",
+        builder.input(TensorType((2, 40, 3)), "x"),
+        window=(1, 33, 1),
+        strides=(1, 33, 1),
+        padding=((0, 0),) * 3,
+    )
+    rule = OPS["window_max"].gradient
+    assert y.producer is not None
+    assert rule is not None
+    (dx,) = rule(builder, y.producer, [builder.input(y.type, "dy")])
+    assert dx is not None
+    assert dx.producer is not None
+    assert dx.producer.op == "window_max_grad"
 
 
 @pytest.mark.parametrize("sample", samples("pad"))

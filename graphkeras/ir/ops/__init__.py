@@ -3,6 +3,7 @@
 unary, binary, compare   elementwise arithmetic, comparisons, select
 shape, slice_pad         constants, broadcasting, moving, cutting and joining
 reduce, window           sums and maxima over axes and over sliding windows
+window_grad              the winners of a maximum over windows, and what they get back
 contract, conv           matrix products and convolutions
 index                    gather, scatter and their per-line forms
 scan                     cumulative ops and sorting
@@ -24,6 +25,7 @@ from graphkeras.ir.ops import (
     slice_pad,
     unary,
     window,
+    window_grad,
 )
 
 __all__ = [
@@ -40,4 +42,5 @@ __all__ = [
     "slice_pad",
     "unary",
     "window",
+    "window_grad",
 ]
