@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.judge import SCALE, Judge
-from benchmarks.rows import LIMITS, ONE_THREAD, ROWS, SECTIONS, TENSORFLOW
+from benchmarks.rows import DIRECTIONS, LIMITS, ONE_THREAD, ROWS, SECTIONS, TENSORFLOW
 from benchmarks.systems import OURS, SYSTEMS
 from benchmarks.work import Convolution, Product
 
@@ -44,7 +44,8 @@ def markdown(results: Mapping[str, Any], picture: str = "") -> str:
     for section, (title, unit) in SECTIONS.items():
         rows = [judge for judge in every if judge.row.section == section]
         if rows:
-            parts += [f"### {title}", _table(rows, unit)]
+            table = _directions if section == "conv" else _table
+            parts += [f"### {title}", table(rows, unit)]
     parts.append(_short(every))
     return "\n\n".join(parts) + "\n"
 
@@ -86,7 +87,23 @@ def _table(rows: list[Judge], unit: str) -> str:
         line += [_times(judge, (ONE_THREAD,))] if threads else []
         line += [_times(judge, names) for names in columns.values()]
         lines.append(line)
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return _lines(lines)
+
+
+def _directions(rows: list[Judge], unit: str) -> str:
+    """Convolutions: a line for the three directions of each."""
+    lines: dict[str, dict[str, str]] = {}
+    for judge in rows:
+        work = judge.row.work
+        assert isinstance(work, Convolution)
+        title = judge.row.title.removesuffix(f", {work.direction}")
+        figures = [_figure(judge, unit), _percent(judge.share())]
+        figures += [_times(judge, (ONE_THREAD,)), _times(judge, ("torch",))]
+        lines.setdefault(title, {})[work.direction] = " / ".join(f for f in figures if f)
+    head = [f"{unit} / of the roofline / all threads : one / torch", *DIRECTIONS]
+    table = [head, ["---"] * len(head)]
+    table += [[title, *(cells.get(d, "") for d in DIRECTIONS)] for title, cells in lines.items()]
+    return _lines(table)
 
 
 def _figure(judge: Judge, unit: str) -> str:
@@ -114,28 +131,33 @@ def _times(judge: Judge, names: tuple[str, ...]) -> str:
     return "failed" if any(judge.error(name) for name in names) else ""
 
 
+def _lines(table: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in table)
+
+
 def _short(every: list[Judge]) -> str:
     """The goals that are not met, and the systems that failed."""
     reasons = tomllib.loads(REASONS.read_text(encoding="utf-8"))
-    lines = [["goal", "received", "reason"], ["---"] * 3]
+    table = [["", "goal: received", "reason"], ["---"] * 3]
     met = total = 0
     for judge in every:
-        for verdict in judge.verdicts():
-            total += 1
-            met += verdict.met
-            if not verdict.met:
-                reason = judge.error(OURS) or reasons.get(judge.row.key, "")
-                lines.append([f"{judge.row.title}: {verdict.goal}", verdict.received, reason])
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines) if met < total else ""
+        verdicts = judge.verdicts()
+        missed = [f"{v.goal}: {v.received}" for v in verdicts if not v.met]
+        total += len(verdicts)
+        met += len(verdicts) - len(missed)
+        if missed:
+            reason = judge.error(OURS) or reasons.get(judge.row.key, "")
+            table.append([judge.row.title, "; ".join(missed), reason])
     failed = [
         f"* {judge.row.title}: {SYSTEMS[name].title}: {error}"
         for judge in every
         for name in judge.row.systems
         if name != OURS and (error := judge.error(name))
     ]
-    parts = [f"### What falls short\n\n{met} of {total} goals are met.", table]
+    parts = [f"### What falls short\n\n{met} of {total} goals are met."]
+    parts += [_lines(table)] if met < total else []
     parts += ["Systems that failed:\n\n" + "\n".join(failed)] if failed else []
-    return "\n\n".join(part for part in parts if part)
+    return "\n\n".join(parts)
 
 
 def merge_into(page: Path, text: str) -> None:

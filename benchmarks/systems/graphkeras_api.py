@@ -22,46 +22,51 @@ BATCH = Size.symbol("N")
 
 def prepare(work: Work) -> Prepared:
     """The work by graphkeras."""
-    if isinstance(work, Product):
-        graph = _graph(work, (BATCH, work.k), (work.k, work.n), (BATCH, work.n))
-    elif isinstance(work, Convolution):
-        image = (BATCH, work.size, work.size)
-        graph = _graph(work, (*image, work.channels), work.kernel_shape, (*image, work.filters))
-    else:
+    if not isinstance(work, Product | Convolution):
         return prepare_with(graphkeras, work, {})
+    graph, result = contraction(work)
     arrays = list(work.arrays())
-    result = np.zeros_like(arrays[_result(work)])
+    memory = np.zeros_like(arrays[result])
     executable = compile_graph(graph)
-    given = [*arrays, result]
+    given = [*arrays, memory]
     executable(given)
-    return repeated(lambda: executable(given), sample_of(result))
+    return repeated(lambda: executable(given), sample_of(memory))
 
 
-def _result(work: Product | Convolution) -> int:
-    """Which of x, w, y the result looks like."""
-    return {"input gradient": 0, "weight gradient": 1, "forward": 2}[work.direction]
+def contraction(work: Product | Convolution) -> tuple[Graph, int]:
+    """The work as a graph, and which of x, w and dy its result looks like.
 
-
-def _graph(
-    work: Product | Convolution,
-    x: tuple[int | Size, ...],
-    w: tuple[int, ...],
-    y: tuple[int | Size, ...],
-) -> Graph:
-    """Inputs x, w, dy and the memory of the result; the one output aliases the last."""
+    Inputs are x, w, dy and the memory of the result, which the one output aliases.
+    """
+    result = {"input gradient": 0, "weight gradient": 1, "forward": 2}[work.direction]
     builder = Builder("contraction")
-    inputs = [
-        builder.input(TensorType(s), n) for s, n in zip((x, w, y), ("x", "w", "dy"), strict=True)
-    ]
-    memory = builder.input(TensorType((x, w, y)[_result(work)]), "memory")
+    types = _types(work)
+    inputs = [builder.input(type, name) for type, name in zip(types, ("x", "w", "dy"), strict=True)]
+    memory = builder.input(types[result], "memory")
     output = _forward(builder, work, inputs[0], inputs[1])
     if work.direction != "forward":
         product = builder.emit("mul", output, inputs[2])
         loss = builder.emit("reduce_sum", product, axes=tuple(range(product.type.rank)))
-        (found,) = gradients(builder, loss, [inputs[_result(work)]])
+        (found,) = gradients(builder, loss, [inputs[result]])
         assert found is not None
         output = found
-    return builder.build([output], {0: len(inputs)}, [memory.name])
+    return builder.build([output], {0: len(inputs)}, [memory.name]), result
+
+
+def _types(work: Product | Convolution) -> tuple[TensorType, TensorType, TensorType]:
+    """Of x, w and dy; the batch is a run-time size, as in a model."""
+    if isinstance(work, Product):
+        return (
+            TensorType((BATCH, work.k)),
+            TensorType((work.k, work.n)),
+            TensorType((BATCH, work.n)),
+        )
+    image = (BATCH, work.size, work.size)
+    return (
+        TensorType((*image, work.channels)),
+        TensorType(work.kernel_shape),
+        TensorType((*image, work.filters)),
+    )
 
 
 def _forward(builder: Builder, work: Product | Convolution, x: Value, w: Value) -> Value:

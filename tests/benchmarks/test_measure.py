@@ -1,0 +1,161 @@
+"""Rounds in turn, failures that leave the others going, and processes that are told to work."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.judge import Judge
+from benchmarks.measure import chosen_rows, measure
+from benchmarks.rows import ONE_THREAD, ROWS, SECTIONS, Below, Faster, Row, Share, Threads
+from benchmarks.systems import OURS, SYSTEMS
+from benchmarks.systems.graphkeras_api import contraction
+from benchmarks.team import SystemFailed, Team
+from benchmarks.work import Convolution, Fresh, Prediction, Product, sample_of
+from graphkeras.ir.evaluate import evaluate
+
+
+class Script:
+    """A team that answers what it is told to, and remembers whom it asked."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.asked: list[str] = []
+        self._answers = answers
+
+    def ask(self, name: str, verb: str, key: str) -> dict[str, Any]:
+        self.asked.append(f"{verb} {name}")
+        answer = self._answers[name]
+        if verb in answer:
+            raise SystemFailed(answer[verb])
+        return {"seconds": answer["seconds"], "sample": answer.get("sample", [1.0])}
+
+
+def row(*goals: Any, work: Any = None) -> Row:
+    return Row("test/row", "row", work or Prediction("mlp", 1), (OURS, "torch", "numpy"), goals)
+
+
+def test_systems_take_turns():
+    team = Script(graphkeras={"seconds": 1.0}, torch={"seconds": 2.0})
+    result = measure(row(), [OURS, "torch"], team, 2)  # type: ignore[arg-type]
+    turns = ["graphkeras", "torch"]
+    assert team.asked == [f"{verb} {n}" for verb in ("prepare", "run", "run") for n in turns]
+    assert result["torch"] == {"first": 2.0, "rounds": [2.0, 2.0]}
+
+
+def test_a_system_that_fails_leaves_the_others_going():
+    team = Script(
+        graphkeras={"seconds": 1.0}, torch={"prepare": "no torch"}, numpy={"seconds": 1, "run": "x"}
+    )
+    result = measure(row(), [OURS, "torch", "numpy"], team, 2)  # type: ignore[arg-type]
+    assert result[OURS]["rounds"] == [1.0, 1.0]
+    assert result["torch"] == {"error": "no torch"}
+    assert result["numpy"]["error"] == "x"
+
+
+@pytest.mark.parametrize("sample", [[1.0, 2.1], [1.0], [1.0, float("nan")]])
+def test_another_answer_is_an_error(sample):
+    team = Script(
+        graphkeras={"seconds": 1.0, "sample": [1.0, 2.0]}, torch={"seconds": 1.0, "sample": sample}
+    )
+    result = measure(row(), [OURS, "torch"], team, 1)  # type: ignore[arg-type]
+    assert result["torch"]["error"].startswith("its answer differs from that of graphkeras, ")
+
+
+def test_a_process_is_asked_and_says_what_went_wrong(tmp_path):
+    with Team(sys.executable, tmp_path / "log") as team:
+        answer = team.ask("numpy", "prepare", "product/512")
+        assert len(answer["sample"]) == 16
+        assert team.ask("numpy", "run", "product/512")["seconds"] > 0
+        with pytest.raises(SystemFailed, match="NotImplementedError: NumPy has no call for Pred"):
+            team.ask("numpy", "prepare", "predict/convnet-1")
+        with pytest.raises(SystemFailed, match="RuntimeError: nothing is prepared"):
+            team.ask("numpy", "run", "predict/convnet-1")
+
+
+def test_rows_are_chosen_by_key_or_by_its_beginning():
+    assert [r.key for r in chosen_rows(["predict/resnet50-1"], False)] == ["predict/resnet50-1"]
+    assert {r.section for r in chosen_rows(["train", "start"], False)} == {"train", "start"}
+    assert 0 < len(chosen_rows([], True)) < 10
+    with pytest.raises(ValueError, match="no row begins with 'trian'; `--list` prints them"):
+        chosen_rows(["trian"], False)
+
+
+def test_every_row_has_a_section_and_known_systems():
+    for key, each in ROWS.items():
+        assert each.section in SECTIONS, key
+        assert each.systems[0] == OURS
+        assert set(each.systems) <= set(SYSTEMS)
+
+
+@pytest.mark.parametrize("direction", ["forward", "input gradient", "weight gradient"])
+def test_contractions_are_those_of_the_peers(direction):
+    work = Product(4, 5, 3, direction)
+    x, w, dy = work.arrays()
+    expected = {"forward": x @ w, "input gradient": dy @ w.T, "weight gradient": x.T @ dy}
+    graph, result = contraction(work)
+    (received,) = evaluate(graph, [x, w, dy, np.zeros_like((x, w, dy)[result])])
+    np.testing.assert_allclose(received, expected[direction], rtol=1e-5)
+
+
+def test_a_depthwise_convolution_works_on_each_channel():
+    work = Convolution(4, 3, 3, 2, 1, depthwise=True)
+    x, w, dy = work.arrays()
+    graph, _ = contraction(work)
+    (received,) = evaluate(graph, [x, w, dy, np.zeros_like(dy)])
+    np.testing.assert_allclose(received, x * w[0, 0, 0], rtol=1e-5)
+    assert work.operations == 2 * 2 * 4 * 4 * 3
+    assert work.bytes == 4 * (2 * 2 * 4 * 4 * 3 + 3)
+
+
+def test_a_sample_has_at_most_16_elements():
+    assert sample_of(np.arange(3)) == [0, 1, 2]
+    assert len(sample_of(np.zeros((7, 11)))) == 16
+
+
+def judge(*goals: Any, work: Any = None, **seconds: float) -> Judge:
+    result = {name.replace("_", "-"): {"rounds": [2 * s, s]} for name, s in seconds.items()}
+    return Judge(row(*goals, work=work), result, "ms")
+
+
+def test_goals_are_judged_by_the_fastest_rounds():
+    found = judge(Faster(2.0, ("torch", "numpy")), graphkeras=1.0, torch=2.5, numpy=1.5)
+    (verdict,) = found.verdicts()
+    assert (verdict.goal, verdict.received, verdict.met) == ("2x NumPy", "1.50x", False)
+    assert found.median(OURS) == 1.5
+
+
+def test_two_threads_need_not_help_below_a_millisecond():
+    assert not judge(Threads(), graphkeras=0.0009, graphkeras_1=0.0009).verdicts()
+    (verdict,) = judge(Threads(), graphkeras=0.002, graphkeras_1=0.0035).verdicts()
+    assert (verdict.received, verdict.met) == ("1.75x", True)
+    assert ONE_THREAD == "graphkeras-1"
+
+
+def test_share_of_the_roofline():
+    product = Product(1000, 1000, 1000)
+    found = judge(Share(0.8), work=product, graphkeras=0.02, peak=5e-12, bandwidth=1e-10)
+    assert found.share() == pytest.approx(0.5)
+    # Beyond the caches the slower of the two limits holds.
+    large = Convolution(256, 64, 64, 32, depthwise=True)
+    found = judge(work=large, graphkeras=1.0, peak=5e-12, bandwidth=1e-10)
+    assert found.share() == pytest.approx(large.bytes * 1e-10)
+
+
+def test_a_goal_of_a_row_that_failed_is_not_met():
+    found = Judge(row(Below(3), Faster(2.0, ("torch",))), {OURS: {"error": "no"}}, "ms")
+    assert [(v.received, v.met) for v in found.verdicts()] == [("failed", False)] * 2
+
+
+def test_a_goal_beside_a_peer_that_is_not_installed_is_left_out():
+    assert not judge(Faster(2.0, ("torch",)), graphkeras=1.0).verdicts()
+
+
+def test_every_measure_of_a_fresh_process_exists():
+    from benchmarks import fresh
+
+    for each in ROWS.values():
+        if isinstance(each.work, Fresh):
+            assert callable(getattr(fresh, each.work.measure))
