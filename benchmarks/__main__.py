@@ -15,6 +15,9 @@ from benchmarks.rows import ROWS, SECTIONS, Row
 from benchmarks.systems import SYSTEMS
 from benchmarks.team import ROOT, Team, installed
 
+SLOW = ("graphkeras-1", "keras-tensorflow-jit", "keras-torch", "openvino")
+"""Systems that `--quick` leaves out: those that start slowly and are not the fastest."""
+
 PICTURE = ROOT / "docs" / "images" / "speed.svg"
 
 
@@ -23,8 +26,8 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--peers", default=sys.executable, help="Python that has the peers; default: this one")
     add("--rows", nargs="*", default=[], help="rows by the beginning of their keys; default: all")
-    add("--systems", nargs="*", default=list(SYSTEMS), help="systems that take part; default: all")
-    add("--quick", action="store_true", help="a few rows, three rounds: about a minute")
+    add("--systems", nargs="*", default=[], help="systems that take part; default: all")
+    add("--quick", action="store_true", help="a few rows and systems, three rounds: about a minute")
     add("--rounds", type=int, default=0, help="turns of each system; default: 7, quick 3")
     add("--results", type=Path, help="file the figures are merged into and the report reads")
     add("--markdown", type=Path, help="also write the report to this file")
@@ -41,7 +44,8 @@ def main() -> int:
         return 0
     if arguments.publish:
         return _publish(results.load(arguments.results or results.DEFAULT))
-    unknown = set(arguments.systems) - set(SYSTEMS)
+    systems = arguments.systems or [n for n in SYSTEMS if not arguments.quick or n not in SLOW]
+    unknown = set(systems) - set(SYSTEMS)
     try:
         if unknown:
             raise ValueError(f"no system {sorted(unknown)}; there are {list(SYSTEMS)}")
@@ -49,7 +53,7 @@ def main() -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    found = _measured(rows, arguments)
+    found = _measured(rows, systems, arguments)
     text = report.markdown(found)
     print(text)
     if arguments.markdown:
@@ -57,18 +61,18 @@ def main() -> int:
     return 0
 
 
-def _measured(rows: list[Row], arguments: argparse.Namespace) -> dict[str, Any]:
+def _measured(rows: list[Row], systems: list[str], arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures the rows; the results file is written after each of them."""
     file = arguments.results
     found = results.load(file) if file else {"machine": {}, "rows": {}}
     found["machine"] = machine.describe(sys.executable, arguments.peers)
-    present = {name for name in arguments.systems if installed(name, arguments.peers)}
+    present = {name for name in systems if installed(name, arguments.peers)}
     rounds = arguments.rounds or (3 if arguments.quick else 7)
     log = Path(tempfile.gettempdir()) / "graphkeras-benchmarks.log"
     with Team(arguments.peers, log) as team:
         for row in rows:
-            systems = [name for name in row.systems if name in present]
-            result = results.rounded(measure(row, systems, team, rounds))
+            taking_part = [name for name in row.systems if name in present]
+            result = results.rounded(measure(row, taking_part, team, rounds))
             found["rows"].setdefault(row.key, {}).update(result)
             _show(row, result)
             if file:

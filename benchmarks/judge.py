@@ -93,10 +93,10 @@ class Judge:
             ours = self.best(OURS)
             value = None if ours is None else ours * SCALE[self.unit]
             met = value is not None and value <= goal.most
-            return _verdict(f"at most {goal.most:g} {self.unit}", value, met, "{:.2f}")
+            return _verdict(f"at most {goal.most:g} {self.unit}", value, met, "{:.3g}")
         if isinstance(goal, Threads):
             ours, ratio = self.best(OURS), self.ratio(ONE_THREAD)
-            if ours is not None and ours < PARALLEL_FROM:
+            if ours is not None and (ours < PARALLEL_FROM or ONE_THREAD not in self._result):
                 return None
             met = ratio is not None and ratio >= goal.times
             return _verdict(f"{goal.times:g}x one thread", ratio, met, "{:.2f}x")

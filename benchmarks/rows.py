@@ -252,7 +252,7 @@ def _fresh() -> list[Row]:
         ),
         Row(
             "start/import",
-            "`import graphkeras`, `import keras`",
+            "`import graphkeras` or `import keras`, and its layers and optimizers",
             Fresh("import_time", rounds=5),
             (OURS, *keras),
             (Below(0.2),),

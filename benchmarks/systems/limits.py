@@ -24,7 +24,7 @@ def prepare(work: Work, limit: str) -> Prepared:
     workers = ThreadPoolExecutor(threads)
     if limit == "fma":
         kernel, lanes = _fma_loop()
-        loops = 2_000_000
+        loops = 10_000_000
         jobs: list[Callable[[], Any]] = [lambda: kernel(loops, 1e-9)] * threads
         units = 2 * lanes * CHAINS * loops * threads
     else:
