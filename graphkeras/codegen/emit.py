@@ -58,7 +58,6 @@ class KernelWriter:
         self.symbols: set[str] = set()
         self.scratch: list[tuple[BufferParameter, int]] = []
         self.helpers: list[str] = []
-        self.share: Share | None = None
         self._depth: dict[str, int] = {}
         self._names = count()
 
@@ -168,7 +167,6 @@ class KernelWriter:
         variable = Var(INDEX, self.fresh(prefix))
         stop = as_index(extent)
         amount = as_index(share.work)
-        self.share = share
         self.depth(stop)
         self.depth(amount)
         statement = ParallelFor(variable, stop, [], amount, share.grain)
@@ -183,7 +181,6 @@ class KernelWriter:
         """A block run once per thread with its own `[low, high)` of `extent`."""
         low, high = Var(INDEX, self.fresh(prefix)), Var(INDEX, self.fresh(prefix))
         stop, amount = as_index(extent), as_index(share.work)
-        self.share = share
         self.depth(stop)
         self.depth(amount)
         statement = ParallelFor(low, stop, [], amount, share.grain, multiple, high)

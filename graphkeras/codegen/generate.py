@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphkeras.codegen.cpu.contract import lower_contraction
 from graphkeras.codegen.cpu.printer import print_kernel
+from graphkeras.codegen.footprint import find_footprint
 from graphkeras.codegen.lower import Lowering
 from graphkeras.codegen.program import Argument, KernelSource, Launch, Program
 from graphkeras.ir.dims import Size
@@ -37,5 +38,7 @@ def _launch(node: Node, plan: MemoryPlan) -> tuple[Launch, int]:
     arguments.extend(Size.symbol(name) for name in kernel.symbols)
     comment = "\n".join([f"{node.loc.phase}: {node.loc}", *kernel.comments])
     source = KernelSource(kernel.name, print_kernel(kernel), comment)
-    launch = Launch(source, tuple(arguments), True, node, kernel.share)
+    own = [v.type for i, v in enumerate(node.results) if i not in in_place]
+    footprint = find_footprint(kernel, [*(v.type for v in node.inputs), *own])
+    launch = Launch(source, tuple(arguments), node, footprint)
     return launch, kernel.scratch_bytes

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from graphkeras.codegen.program import Share
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.scalar import Expr, Var
 
@@ -110,9 +109,6 @@ class KernelFunction:
     """Module-level definitions of the target, such as a microkernel of a tile size."""
     scratch: list[tuple[BufferParameter, int]] = field(default_factory=list)
     """Per-thread scratch buffers: parameter and bytes (a multiple of 64)."""
-
-    share: Share | None = None
-    """How much its parallel loop does."""
 
     @property
     def scratch_bytes(self) -> int:

@@ -84,7 +84,6 @@ class Lowering:
             comments=_comments(self.node),
             helpers=self.writer.helpers,
             scratch=self.writer.scratch,
-            share=self.writer.share,
         )
 
     # ---- LOOP

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from graphkeras.codegen.spans import Footprint
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.graph import Graph, Node
 from graphkeras.ir.op import Array
@@ -53,12 +54,10 @@ class Launch:
 
     kernel: KernelSource
     arguments: tuple[Argument, ...]
-    barrier: bool
-    """Whether all threads must arrive before the next launch starts."""
     node: Node
     """The scheduled node this launch computes, for profiles and errors."""
-    share: Share | None = None
-    """Below one grain of work only thread 0 runs the kernel. None: all threads always do."""
+    footprint: Footprint | None = None
+    """What each thread touches. None: not known, so all threads wait before and after it."""
 
 
 @dataclass(frozen=True)

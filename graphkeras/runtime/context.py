@@ -117,6 +117,8 @@ class Context:
         constants: Address of every constant.
         bind: Gives the binding for the shapes of the dynamic inputs.
         layout: Gives the memory plan for run-time sizes.
+        free_teams: Gives the last column of the table for run-time sizes, the sizes that
+            memory is planned for, and the largest team.
         threads: Largest team; None for all threads.
     """
 
@@ -129,21 +131,22 @@ class Context:
         constants: Sequence[int],
         bind: Callable[[Shapes], Binding],
         layout: Callable[[Mapping[str, int]], Layout],
+        free_teams: Callable[[Mapping[str, int], Mapping[str, int], int], Array],
         threads: int | None,
     ) -> None:
         self._slots, self._signature = slots, signature
-        self._bind, self._layout = bind, layout
+        self._bind, self._layout, self._free_teams = bind, layout, free_teams
         self._scratch_bytes = program.scratch_bytes
         self._argv = np.zeros(max(slots.count, 1), np.int64)
         begin = address_of(self._argv)
         rows = [
-            (kernel, begin + 8 * start, 1)
-            for kernel, start, launch in zip(kernels, slots.starts, program.launches, strict=True)
+            (kernel, begin + 8 * start, 0)
+            for kernel, start in zip(kernels, slots.starts, strict=True)
         ]
         self.job = Job(np.array(rows, np.int64).reshape(-1, 3), threads)
         for index, positions in slots.constants.items():
             self._argv[positions] = constants[index]
-        self._launches = program.launches
+        self._footprints = [launch.footprint for launch in program.launches]
         self._most_threads = threads
         self._known: list[Callable[[], Array | None]] = [_nothing] * len(signature.types)
         self._shapes: Shapes | None = None
@@ -200,22 +203,18 @@ class Context:
 
     def _resize(self, binding: Binding) -> None:
         self._argv[self._slots.sizes] = binding.size_values
-        self._set_barriers(binding.sizes)
         planned, sizes = self._planned, binding.sizes
         # A plan serves all smaller sizes too: buffers only shrink.
         if planned is None or any(sizes[name] > planned[name] for name in sizes):
             self._place({n: max(s, planned[n] if planned else 0) for n, s in sizes.items()})
+        self._set_barriers(sizes)
 
     def _set_barriers(self, sizes: Mapping[str, int]) -> None:
-        """Thread 0 needs no barrier between two kernels that it runs alone."""
-        alone = [
-            launch.share is not None and evaluate(launch.share.work, sizes) < launch.share.grain
-            for launch in self._launches
-        ]
-        for row, launch in enumerate(self._launches):
-            both = alone[row] and alone[min(row + 1, len(alone) - 1)]
-            self.job.table[row, 2] = int(launch.barrier and not both)
-        self.job.limit(1 if all(alone) else self._most_threads)
+        """No team where every kernel is small, else barriers for the team there may be."""
+        alone = all(f is not None and f.parts(2, sizes) == 1 for f in self._footprints)
+        self.job.limit(1 if alone else self._most_threads)
+        if self.job.team > 1 and self._planned is not None:
+            self.job.table[:, 2] = self._free_teams(sizes, self._planned, self.job.team)
 
     def _attach(self, pool: Pool | None) -> None:
         threads = pool.threads if pool else 1
@@ -225,6 +224,8 @@ class Context:
                 self._place(self._planned)
         self._pool = pool
         self.job.attach(pool)
+        if self._binding is not None:
+            self._set_barriers(self._binding.sizes)
 
     def _place(self, sizes: Mapping[str, int]) -> None:
         """Allocates the block for these sizes."""

@@ -19,6 +19,7 @@ from graphkeras.codegen.program import Launch, Program
 from graphkeras.ir.op import Array
 from graphkeras.passes.memory import Layout
 from graphkeras.runtime import kernel_cache, pool
+from graphkeras.runtime.barriers import find_barriers
 from graphkeras.runtime.context import ALIGNMENT, Binding, Context, Slots, address_of, aligned
 from graphkeras.runtime.signature import Shapes, Signature
 
@@ -63,6 +64,7 @@ class Executable:
         self._constants, self._constant_memory = _copy_constants(program.constants)
         self._bindings: dict[Shapes, Binding] = {}
         self._layouts: dict[tuple[tuple[str, int], ...], Layout] = {}
+        self._teams: dict[tuple[object, ...], Array] = {}
         self._free: deque[Context] = deque()
         self._state = threading.Lock() if program.graph.aliases else None
 
@@ -123,9 +125,24 @@ class Executable:
             self._layouts[key] = self.program.layout(dict(sizes))
         return self._layouts[key]
 
+    def barriers(self, sizes: Mapping[str, int], threads: int) -> int:
+        """Number of times that a team of `threads` waits for all its members in a call."""
+        needed = find_barriers(self.program.launches, sizes, self.layout(sizes), threads)
+        return sum(needed)
+
     def peak_bytes(self, sizes: Mapping[str, int]) -> int:
         """Bytes of the arena for the given run-time sizes, scratch memory not counted."""
         return self.layout(sizes).peak_bytes
+
+    def _free_teams(self, sizes: Mapping[str, int], planned: Mapping[str, int], team: int) -> Array:
+        """For each launch the team that needs no barrier behind it: `team`, or 0 for none."""
+        key = (*sorted(sizes.items()), *sorted(planned.items()), team)
+        if key not in self._teams:
+            if len(self._teams) >= _REMEMBERED:
+                self._teams.clear()
+            needed = find_barriers(self.program.launches, sizes, self.layout(planned), team)
+            self._teams[key] = np.where(needed, 0, team)
+        return self._teams[key]
 
     def _pool(self) -> pool.Pool | None:
         return None if self.threads == 1 else pool.current()
@@ -151,6 +168,7 @@ class Executable:
             self._constants,
             self._bind,
             self.layout,
+            self._free_teams,
             self.threads,
         )
 

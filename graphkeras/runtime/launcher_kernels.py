@@ -1,7 +1,8 @@
 """The launcher: runs a table of kernels on a team of threads. Compiled as kernels are.
 
 A table has a row of three int64 for each launch: address of the kernel, address of its argv,
-and 1 where all threads must arrive before the next row.
+and the team that may go on to the next row at once. Threads of any other team wait for each
+other there.
 
 A pool is a block of int64 slots (below). A launch raises the generation in `STATE`; waiting
 workers that see it join by raising the count. The leader (the launching thread, tid 0) waits a
@@ -108,7 +109,7 @@ def _run_table(pool: int, table: int, rows: int, profile: int, tid: int, team: i
         launch_row = int64_at(table + 24 * row)
         begin = nanoseconds() if timed else 0
         call_kernel(launch_row[0], tid, team, launch_row[1])
-        if launch_row[2] != 0 and team > 1 and row + 1 < rows:
+        if team != launch_row[2] and team > 1 and row + 1 < rows:
             barrier(pool, team)
         if timed:
             int64_at(profile + 8 * row)[0] += nanoseconds() - begin

@@ -114,6 +114,11 @@ class Job:
         self._fields[0] = pool.address if pool else 0
         self._fields[4] = min(self.threads or pool.threads, pool.threads) if pool else 1
 
+    @property
+    def team(self) -> int:
+        """The largest team, in this pool."""
+        return int(self._fields[4])
+
     def limit(self, threads: int | None) -> None:
         """Changes the largest team; None for all threads of the pool."""
         self.threads = threads

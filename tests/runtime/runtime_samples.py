@@ -98,9 +98,9 @@ def pipeline(stages: int = 3) -> Program:
     graph = Graph("pipeline", (x,), (node,), (node.result,))
     add, double = elementwise("x[i] + 1"), elementwise("2 * x[i]")
     places = [Buffer(Place.INPUT, 0), *(Buffer(Place.ARENA, i) for i in range(stages))]
-    launches = [Launch(add, (a, b, 4 * N), True, node) for a, b in pairwise(places)]
+    launches = [Launch(add, (a, b, 4 * N), node) for a, b in pairwise(places)]
     last = (places[-1], Buffer(Place.OUTPUT, 0), 4 * N)
-    launches.append(Launch(double, last, True, node))
+    launches.append(Launch(double, last, node))
 
     def layout(sizes: Mapping[str, int]) -> Layout:
         size = _padded(16 * sizes["N"])
@@ -120,8 +120,8 @@ def update() -> Program:
     add = elementwise("y[i] + x[i]")
     here = Buffer(Place.INPUT, 1)
     launches = (
-        Launch(copy, (here, Buffer(Place.OUTPUT, 0), 4), True, node),
-        Launch(add, (Buffer(Place.INPUT, 0), here, 4), True, node),
+        Launch(copy, (here, Buffer(Place.OUTPUT, 0), 4), node),
+        Launch(add, (Buffer(Place.INPUT, 0), here, 4), node),
     )
     return Program(graph, launches, (), lambda sizes: Layout((), 0, 0, 0), 0)
 
@@ -132,7 +132,7 @@ def row_sums() -> Program:
     node = Node("row_sums", (x,), {}, (TensorType((N,)),), "y")
     graph = Graph("row_sums", (x,), (node,), (node.result,))
     arguments = (Buffer(Place.INPUT, 0), Buffer(Place.OUTPUT, 0), N, Buffer(Place.SCRATCH))
-    launches = (Launch(SCRATCH_SUM, arguments, True, node),)
+    launches = (Launch(SCRATCH_SUM, arguments, node),)
     return Program(graph, launches, (), lambda sizes: Layout((), 0, 0, 0), 64)
 
 
@@ -142,6 +142,6 @@ def add_constant(value: np.ndarray) -> Program:
     node = Node("constant", (x,), {}, (TensorType((4,)),), "y")
     graph = Graph("constants", (x,), (node,), (node.result,))
     arguments = (Buffer(Place.CONSTANT, 1), Buffer(Place.OUTPUT, 0), 4)
-    launches = (Launch(elementwise("x[i]"), arguments, True, node),)
+    launches = (Launch(elementwise("x[i]"), arguments, node),)
     constants = (np.zeros(3, np.int8), value)
     return Program(graph, launches, constants, lambda sizes: Layout((), 0, 0, 0), 0)

@@ -1,0 +1,200 @@
+"""From kernel IR to what each thread touches: the facts that make a barrier unnecessary.
+
+The loops of the kernel are walked once, with an interval for every index variable and a form
+(`spans.py`) for every offset::
+
+    for i in share(N):                       i    LOW .. HIGH - 1
+        for k in range(0, 784):              k    0 .. 783
+            acc += x[i * 784 + k] * w[k]     x    784 * i + k: rows of this thread;  w: 0 .. 783
+        y[i] = acc                           y    i
+
+What is concluded here holds for the kernel that is printed, because both are made from the same
+statements. Whatever is not understood (an index read from memory, a buffer handed to a
+microkernel) counts as the whole buffer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from graphkeras.codegen.kernel_ir import (
+    Call,
+    For,
+    If,
+    KernelFunction,
+    Let,
+    ParallelFor,
+    Statement,
+    Store,
+    statements,
+)
+from graphkeras.codegen.spans import (
+    HIGH,
+    LOW,
+    Access,
+    Atom,
+    Between,
+    Footprint,
+    Form,
+    Least,
+    Quotient,
+    atom_form,
+    number,
+)
+from graphkeras.ir.dims import Dim
+from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, RuntimeSize, Var
+from graphkeras.ir.types import TensorType
+
+Scope = dict[str, Form]
+"""Forms of the index variables in sight."""
+
+
+def find_footprint(kernel: KernelFunction, types: Sequence[TensorType]) -> Footprint | None:
+    """What the threads of a kernel touch.
+
+    Args:
+        kernel: The kernel.
+        types: Type of each operand, then of each result with memory of its own.
+
+    Returns:
+        The footprint; None where the kernel is more than one shared loop.
+    """
+    others = [s for s in kernel.body if not isinstance(s, Let)]
+    loops = [s for s in statements(kernel.body) if isinstance(s, ParallelFor)]
+    if len(loops) != 1 or others != loops:
+        return None
+    walk = _Walk(kernel, types)
+    walk.block(kernel.body, {})
+    (loop,) = loops
+    extent, work = walk.form(loop.extent, {}), walk.form(loop.work, {})
+    if extent is None or work is None or extent.terms or work.terms:
+        return None
+    accesses = tuple(walk.found.values())
+    return Footprint(accesses, extent.constant, work.constant, loop.grain, loop.multiple)
+
+
+class _Walk:
+    """Collects the accesses of a kernel."""
+
+    def __init__(self, kernel: KernelFunction, types: Sequence[TensorType]) -> None:
+        names = [buffer.name for buffer in (*kernel.operands, *kernel.results)]
+        self.buffers = {name: (i, types[i]) for i, name in enumerate(names)}
+        lets = Counter(s.variable.name for s in statements(kernel.body) if isinstance(s, Let))
+        self.changing = {name for name, count in lets.items() if count > 1}
+        self.found: dict[object, Access] = {}
+        self._quotients: dict[object, Atom] = {}
+
+    def block(self, body: Sequence[Statement], scope: Scope) -> None:
+        """Walks statements; names they define are added to `scope`."""
+        for statement in body:
+            self._statement(statement, scope)
+
+    def _statement(self, s: Statement, scope: Scope) -> None:
+        if isinstance(s, Let):
+            self._reads(s.value, scope)
+            form = self.form(s.value, scope) if s.value.dtype == INDEX else None
+            if form is not None and s.variable.name not in self.changing:
+                scope[s.variable.name] = form
+        elif isinstance(s, Store):
+            self._reads(s.offset, scope)
+            self._reads(s.value, scope)
+            self._access(s.buffer, True, self.form(s.offset, scope))
+        elif isinstance(s, Call):
+            for name in re.findall(r"\w+", s.template):
+                self._access(name, True, None)
+            for arg in s.args:
+                self._reads(arg, scope)
+        elif isinstance(s, If):
+            self._reads(s.condition, scope)
+            self.block(s.body, self._narrowed(s.condition, scope))
+        elif isinstance(s, For):
+            self._reads(s.start, scope)
+            self._reads(s.stop, scope)
+            start, stop = self.form(s.start, scope), self.form(s.stop, scope)
+            self.block(s.body, scope | _counter(s.variable, start, stop))
+        elif isinstance(s, ParallelFor):
+            low, high = atom_form(LOW), atom_form(HIGH)
+            inner = _counter(s.variable, low, high)
+            if s.as_range is not None:
+                inner = {s.variable.name: low, s.as_range.name: high}
+            self.block(s.body, scope | inner)
+
+    def _narrowed(self, condition: Expr, scope: Scope) -> Scope:
+        """The scope where a condition holds: `variable < limit` bounds the variable."""
+        inner = dict(scope)
+        if isinstance(condition, Apply) and condition.template == "({0} < {1})":
+            variable, limit = condition.args[0], self.form(condition.args[1], scope)
+            if isinstance(variable, Var) and variable.name in scope and limit is not None:
+                old = scope[variable.name]
+                below = Least(old, limit.plus(number(-1)))
+                inner[variable.name] = atom_form(Between(old, atom_form(below)))
+        return inner
+
+    def _reads(self, expr: Expr, scope: Scope) -> None:
+        for load in _loads(expr):
+            self._access(load.buffer, False, self.form(load.offset, scope))
+
+    def _access(self, buffer: str, writes: bool, offset: Form | None) -> None:
+        if buffer in self.buffers:
+            position, kind = self.buffers[buffer]
+            access = Access(position, writes, offset, kind.numel, kind.itemsize)
+            self.found.setdefault((position, writes, offset), access)
+
+    def form(self, expr: Expr, scope: Mapping[str, Form]) -> Form | None:
+        """An index expression as a form; None where it is none."""
+        if expr.dtype != INDEX:
+            return None
+        if isinstance(expr, Const):
+            return number(int(expr.value))
+        if isinstance(expr, RuntimeSize):
+            return number(expr.size)
+        if isinstance(expr, Var):
+            return scope.get(expr.name)
+        if not isinstance(expr, Apply) or len(expr.args) != 2:
+            return None
+        a, b = (self.form(arg, scope) for arg in expr.args)
+        if a is None or b is None:
+            return None
+        return self._combined(expr.template, a, b)
+
+    def _combined(self, template: str, a: Form, b: Form) -> Form | None:
+        if template == "({0} + {1})":
+            return a.plus(b)
+        if template == "({0} - {1})":
+            return a.plus(b, -1)
+        if template == "min({0}, {1})":
+            return atom_form(Least(a, b))
+        if template == "({0} * {1})" and not (a.terms and b.terms):
+            product, times = (a, b.constant) if a.terms else (b, a.constant)
+            return number(0).plus(product, times)
+        if template == "udiv({0}, {1})" and not b.terms:
+            return self._quotient(a, b.constant)
+        if template == "urem({0}, {1})" and not b.terms:
+            return a.plus(self._quotient(a, b.constant), -b.constant)
+        return None
+
+    def _quotient(self, dividend: Form, divisor: Dim) -> Form:
+        if len(dividend.terms) == 1 and dividend.constant == 0:
+            ((atom, factor),) = dividend.terms
+            if factor == 1 and isinstance(atom, Quotient):
+                dividend, divisor = atom.dividend, atom.divisor * divisor
+        key = (frozenset(dividend.terms), dividend.constant, divisor)
+        atom = self._quotients.setdefault(key, Quotient(dividend, divisor))
+        return atom_form(atom)
+
+
+def _counter(variable: Var, start: Form | None, stop: Form | None) -> Scope:
+    if start is None or stop is None:
+        return {}
+    return {variable.name: atom_form(Between(start, stop.plus(number(-1))))}
+
+
+def _loads(expr: Expr) -> Iterator[Load]:
+    if isinstance(expr, Load):
+        yield expr
+        yield from _loads(expr.offset)
+    elif isinstance(expr, Apply):
+        for arg in expr.args:
+            yield from _loads(arg)
