@@ -13,6 +13,7 @@ from graphkeras.errors import GraphKerasError
 STEPS = ("train", "test", "predict")
 DETAILS = ("ops", "kernels", "layers")
 BATCH = 32
+REPEATS = 50
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_show(commands)
     _add_passes(commands)
+    _add_profile(commands)
     info = commands.add_parser("info", help="the machine, the kernel cache, the settings")
     info.set_defaults(run=_info)
     reproduce = commands.add_parser("reproduce", help="run the pass of a reproducer file again")
@@ -126,6 +128,34 @@ def _add_passes(commands: _Commands[argparse.ArgumentParser]) -> None:
     passes.set_defaults(run=_passes)
 
 
+def _add_profile(commands: _Commands[argparse.ArgumentParser]) -> None:
+    profile = commands.add_parser("profile", help="where the time of a model's step goes")
+    _add_model_arguments(profile)
+    profile.add_argument(
+        "--batch-size",
+        type=_positive,
+        default=BATCH,
+        metavar="N",
+        help=f"batch size to run (default: {BATCH})",
+    )
+    profile.add_argument(
+        "--threads", type=_positive, metavar="N", help="threads that run kernels (default: all)"
+    )
+    profile.add_argument(
+        "--repeats",
+        type=_positive,
+        default=REPEATS,
+        metavar="N",
+        help=f"runs to take the median of (default: {REPEATS})",
+    )
+    profile.add_argument(
+        "--trace",
+        metavar="FILE.json",
+        help="write the median run as a trace for https://ui.perfetto.dev",
+    )
+    profile.set_defaults(run=_profile)
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -143,6 +173,12 @@ def _passes(options: argparse.Namespace) -> int:
     from graphkeras.cli.passes import passes
 
     return passes(options)
+
+
+def _profile(options: argparse.Namespace) -> int:
+    from graphkeras.cli.profile import profile
+
+    return profile(options)
 
 
 def _info(options: argparse.Namespace) -> int:

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from graphkeras.codegen.program import Launch, Program
+from graphkeras.codegen.program import Program
 from graphkeras.ir.op import Array
 from graphkeras.passes.memory import Layout
 from graphkeras.runtime import kernel_cache, pool
 from graphkeras.runtime.barriers import find_barriers
 from graphkeras.runtime.context import ALIGNMENT, Binding, Context, Slots, address_of, aligned
+from graphkeras.runtime.machine import measure_machine
+from graphkeras.runtime.profile import Profile, make_profile
 from graphkeras.runtime.signature import Shapes, Signature
 
 _REMEMBERED = 256
@@ -89,27 +91,31 @@ class Executable:
         with self._state:
             return self._run(inputs)
 
-    def profile(self, inputs: Sequence[Array], repeats: int = 10) -> list[tuple[Launch, float]]:
-        """Times every launch. The arrays of the caller are not changed.
+    def profile(self, inputs: Sequence[Array], repeats: int = 20, roofline: bool = True) -> Profile:
+        """Times every launch on every thread. The arrays of the caller are not changed.
 
         Args:
             inputs: As for a call.
-            repeats: How many runs to average, after one that is not counted.
+            repeats: How many runs to take the median of, after one that is not counted.
+            roofline: Whether to measure the machine too, once a process: about a second.
 
         Returns:
-            Each launch and its mean seconds on the launching thread, waits included.
+            The report: `print` it, or write it with `to_chrome_trace`.
+
+        Raises:
+            RuntimeError: Other programs keep so many cores busy that the threads never run at
+                once.
         """
         updated = self._signature.updated
         own = [a.copy() if i in updated else a for i, a in enumerate(inputs)]
         context = self._new_context()
         kept = context.prepare(own, self._pool())
         context.job.run()
-        seconds = context.job.profile(repeats)
+        runs = context.job.profile(repeats)
         del kept
-        return [
-            (launch, float(each))
-            for launch, each in zip(self.program.launches, seconds, strict=True)
-        ]
+        machine = measure_machine() if roofline else None
+        sizes = self._signature.sizes(tuple(own[i].shape for i in self._signature.dynamic))
+        return make_profile(self.program, sizes, self.layout(sizes), runs, machine)
 
     @property
     def launch_count(self) -> int:

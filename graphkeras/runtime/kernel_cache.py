@@ -42,6 +42,7 @@ _DIGEST = hashlib.sha256().digest_size
 _COMPILING_SOURCES = (
     "codegen/cpu/intrinsics.py",
     "codegen/cpu/microkernel.py",
+    "codegen/cpu/rates.py",
     "native/intrinsic.py",
     "runtime/intrinsics.py",
     "runtime/native.py",

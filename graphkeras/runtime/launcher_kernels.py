@@ -4,6 +4,9 @@ A table has a row of three int64 for each launch: address of the kernel, address
 and the team that may go on to the next row at once. Threads of any other team wait for each
 other there.
 
+A profile has three int64 for each thread and row: nanoseconds at which the kernel begins, at
+which it ends, and at which the thread goes on.
+
 A pool is a block of int64 slots (below). A launch raises the generation in `STATE`; waiting
 workers that see it join by raising the count. The leader (the launching thread, tid 0) waits a
 bounded time, then *seals* the team; who comes later goes back to waiting. Barriers count the
@@ -66,7 +69,7 @@ PASSED = 6 * LINE
 TABLE = 7 * LINE
 ROWS = TABLE + 8
 PROFILE = TABLE + 16
-"""Address of one int64 of nanoseconds for each row, or 0."""
+"""Address of the times of a profile, or 0."""
 WANTED = TABLE + 24
 """Largest team: workers of a higher rank stay out."""
 MEMBERS = 8 * LINE
@@ -104,15 +107,18 @@ barrier = njit(_barrier)
 
 
 def _run_table(pool: int, table: int, rows: int, profile: int, tid: int, team: int) -> None:
-    timed = profile != 0 and tid == 0
     for row in range(rows):
         launch_row = int64_at(table + 24 * row)
-        begin = nanoseconds() if timed else 0
+        times = int64_at(profile + 24 * (rows * tid + row))
+        if profile != 0:
+            times[0] = nanoseconds()
         call_kernel(launch_row[0], tid, team, launch_row[1])
+        if profile != 0:
+            times[1] = nanoseconds()
         if team != launch_row[2] and team > 1 and row + 1 < rows:
             barrier(pool, team)
-        if timed:
-            int64_at(profile + 8 * row)[0] += nanoseconds() - begin
+        if profile != 0:
+            times[2] = nanoseconds()
 
 
 run_table = njit(_run_table)
@@ -201,7 +207,7 @@ def worker(pool: int, rank: int, first: int, awake: int, futex: int) -> int:
         team = state & COUNT
         tid = team_rank(pool, rank, team, last)
         table, rows = atomic_load(pool + TABLE), atomic_load(pool + ROWS)
-        run_table(pool, table, rows, 0, tid, team)
+        run_table(pool, table, rows, atomic_load(pool + PROFILE), tid, team)
         atomic_add(pool + FINISHED, 1)
 
 
@@ -222,6 +228,7 @@ def _run_on_pool(pool: int, table: int, rows: int, profile: int, wanted: int, pa
         return 1
     atomic_store(pool + TABLE, table)
     atomic_store(pool + ROWS, rows)
+    atomic_store(pool + PROFILE, profile)
     atomic_store(pool + WANTED, wanted)
     atomic_store(pool + FINISHED, 0)
     next_generation(pool, 1)
@@ -252,10 +259,10 @@ run_on_pool = njit(_run_on_pool)
 def launch(job: int, times: int) -> int:
     """Runs a job `times` times; returns the sum of the numbers of threads that took part.
 
-    A job is six int64: address of the pool, address of the table, its rows, address of an
-    int64 for each row to which nanoseconds are added (or 0), the largest team, and how many
-    nanoseconds to wait for the team. The calling thread runs the table alone where the
-    largest team is one thread, or where another launch has the pool.
+    A job is six int64: address of the pool, address of the table, its rows, address of the
+    times of a profile (or 0), the largest team, and how many nanoseconds to wait for the team.
+    The calling thread runs the table alone where the largest team is one thread, or where
+    another launch has the pool.
     """
     fields = int64_at(job)
     total = 0

@@ -32,6 +32,8 @@ AWAKE = 1_000_000
 """Nanoseconds a worker looks for the next launch before it sleeps."""
 PATIENCE = 100_000
 """Nanoseconds a launch waits for its team before it starts with those who came."""
+ATTEMPTS = 20
+"""Runs for each one that a profile wants with a whole team."""
 
 _ENTRIES = {"worker": 5, "launch": 2, "stop": 1}
 """Functions of `launcher_kernels` and the number of their int64 arguments."""
@@ -102,7 +104,6 @@ class Job:
     def __init__(self, table: Array, threads: int | None = None) -> None:
         self.table = table
         self.threads = threads
-        self._times = np.zeros(len(table), np.int64)
         self._fields = np.array([0, table.ctypes.data, len(table), 0, 1, PATIENCE], np.int64)
         self._address = self._fields.ctypes.data
         self._launch = _native()["launch"]
@@ -133,15 +134,31 @@ class Job:
         return self._launch(self._address, times)
 
     def profile(self, times: int) -> Array:
-        """Runs `times` times and returns the seconds of each launch, the mean of a run."""
-        self._times[:] = 0
-        self._fields[3] = self._times.ctypes.data
+        """Runs until `times` runs had the largest team, and tells when each thread did what.
+
+        Returns:
+            Nanoseconds, int64 of shape `(times, threads, launches, 3)`: begin and end of a
+            kernel, and when the thread went on to the next.
+
+        Raises:
+            RuntimeError: The system does not run so many threads at once.
+        """
+        record = np.zeros((self.team, len(self.table), 3), np.int64)
+        runs: list[Array] = []
+        self._fields[3] = record.ctypes.data
         try:
-            self.run(times)
+            for _ in range(ATTEMPTS * times):
+                if self.run() == self.team:
+                    runs.append(record.copy())
+                if len(runs) == times:
+                    return np.array(runs)
         finally:
             self._fields[3] = 0
-        seconds: Array = self._times / (1e9 * times)
-        return seconds
+        raise RuntimeError(
+            f"{len(runs)} of {ATTEMPTS * times} runs had all {self.team} threads at once, "
+            f"expected {times}: other programs keep the cores busy. End them, or choose fewer "
+            "threads with set_num_threads"
+        )
 
 
 _pool: Pool | None = None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import graphkeras
 from graphkeras.cli import main
 from graphkeras.ir.text import parse_graph
+from graphkeras.runtime import pool
 
 MODEL = """
 import graphkeras as keras
@@ -285,3 +287,43 @@ def test_the_package_can_be_run() -> None:
         env={**os.environ, "PYTHONPATH": str(root)},
     )
     assert done.stdout.strip() == graphkeras.__version__
+
+
+# profile
+
+
+def test_profile_prints_kernels_and_the_machine(
+    script: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["profile", "net.py", "--batch-size", "8", "--repeats", "3", "--trace", "t.json"]
+    assert main(words) == 0
+    done = capsys.readouterr()
+    made, *lines = done.out.splitlines()
+    assert made == "made"
+    assert lines[0].startswith("train_step for N = 8: ")
+    assert lines[0].endswith("median of 3 runs")
+    assert lines[1].startswith("work ")
+    assert any("(forward): " in line for line in lines)
+    assert any("(backward): " in line for line in lines)
+    assert any(line.startswith("fma peak ") for line in lines)
+    assert lines[-1].startswith("roof: fma peak and ")
+    assert done.err == "wrote t.json: open it at https://ui.perfetto.dev\n"
+    assert json.loads(Path("t.json").read_text())["traceEvents"]
+
+
+def test_profile_of_other_steps_and_threads(
+    script: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["profile", "net.py", "--step", "predict", "--repeats", "2", "--threads", "1"]
+    try:
+        assert main(words) == 0
+    finally:
+        pool.set_num_threads(None)
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith("predict_step for N = 32: ")
+    assert line.endswith(" us, 1 thread, median of 2 runs")
+
+
+def test_profile_writes_json_only(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = failing(capsys, "profile", "net.py", "--trace", "trace.txt")
+    assert "cannot write the trace trace.txt: its name must end in .json" in message

@@ -94,7 +94,7 @@ def pipeline(stages: int = 3) -> Program:
     """`y = 2 * (x + stages)` for `x: f32[N,4]`, by way of the arena."""
     kind = TensorType((N, 4))
     x = Value(kind, None, 0, "x")
-    node = Node("pipeline", (x,), {}, (kind,), "y")
+    node = Node("neg", (x,), {}, (kind,), "y")
     graph = Graph("pipeline", (x,), (node,), (node.result,))
     add, double = elementwise("x[i] + 1"), elementwise("2 * x[i]")
     places = [Buffer(Place.INPUT, 0), *(Buffer(Place.ARENA, i) for i in range(stages))]
@@ -114,7 +114,7 @@ def update() -> Program:
     """`w += x[0]` in place and `old = w` before it, for `w: f32[4]`, `x: f32[N,4]`."""
     kind = TensorType((4,))
     x, w = Value(TensorType((N, 4)), None, 0, "x"), Value(kind, None, 0, "w")
-    node = Node("update", (x, w), {}, (kind, kind), "u")
+    node = Node("add", (x, w), {}, (kind, kind), "u")
     graph = Graph("update", (x, w), (node,), node.results, {1: 1})
     copy = elementwise("x[i]")
     add = elementwise("y[i] + x[i]")
@@ -129,7 +129,7 @@ def update() -> Program:
 def row_sums() -> Program:
     """`y = x.sum(axis=1)` for `x: f32[N,4]` with scratch memory."""
     x = Value(TensorType((N, 4)), None, 0, "x")
-    node = Node("row_sums", (x,), {}, (TensorType((N,)),), "y")
+    node = Node("reduce_sum", (x,), {"axes": (1,)}, (TensorType((N,)),), "y")
     graph = Graph("row_sums", (x,), (node,), (node.result,))
     arguments = (Buffer(Place.INPUT, 0), Buffer(Place.OUTPUT, 0), N, Buffer(Place.SCRATCH))
     launches = (Launch(SCRATCH_SUM, arguments, node),)
@@ -139,7 +139,7 @@ def row_sums() -> Program:
 def add_constant(value: np.ndarray) -> Program:
     """`y = value` for an `x: f32[N]` that is not read, from a constant of four elements."""
     x = Value(TensorType((N,)), None, 0, "x")
-    node = Node("constant", (x,), {}, (TensorType((4,)),), "y")
+    node = Node("neg", (x,), {}, (TensorType((4,)),), "y")
     graph = Graph("constants", (x,), (node,), (node.result,))
     arguments = (Buffer(Place.CONSTANT, 1), Buffer(Place.OUTPUT, 0), 4)
     launches = (Launch(elementwise("x[i]"), arguments, node),)

@@ -157,13 +157,40 @@ def test_a_closed_pool_runs_on_one_thread(team):
     assert {probe.job.run() for _ in range(10)} == {1}
 
 
-def test_profile_gives_seconds_for_each_launch(team):
+def test_profile_tells_when_each_thread_did_what(team):
     probe = Probe(rounds=3)
     probe.job.attach(team(2))
-    seconds = probe.job.profile(20)
-    assert seconds.shape == (9,)
-    assert (seconds > 0).all()
-    assert (seconds < 1).all()
+    times = probe.job.profile(20)
+    assert times.shape == (20, 2, 9, 3)
+    assert (np.diff(times.reshape(20, 2, 27)) >= 0).all()
+    # Behind a barrier nobody goes on before the last one has arrived.
+    ends, passed = times[:, :, :-1, 1], times[:, :, :-1, 2]
+    assert (passed.min(axis=1) >= ends.max(axis=1)).all()
+    assert (times[:, 0, 0, 0] >= np.roll(times[:, 0, -1, 1], 1))[1:].all()
+
+
+def test_a_profile_needs_the_whole_team(team):
+    closed = team(2)
+    closed.close()
+    probe = Probe(rounds=1)
+    probe.job.attach(closed)
+    with pytest.raises(RuntimeError) as caught:
+        probe.job.profile(2)
+    assert str(caught.value) == (
+        "0 of 40 runs had all 2 threads at once, expected 2: other programs keep the cores busy. "
+        "End them, or choose fewer threads with set_num_threads"
+    )
+
+
+def test_a_team_that_needs_no_barrier_takes_none(team):
+    probe = Probe(rounds=3)
+    probe.job.attach(team(2))
+    probe.job.table[:, 2] = 2
+    times = probe.job.profile(20)
+    waits = times[:, :, :, 2] - times[:, :, :, 1]
+    assert np.median(waits) < 100_000
+    probe.job.table[:, 2] = 3
+    assert probe.job.run() in (1, 2)
 
 
 def test_thread_count_follows_the_program_then_the_setting(monkeypatch):

@@ -1,0 +1,217 @@
+"""What the machine can do: its rate of multiply-adds, and of bytes at each level of memory.
+
+    share of the roofline = max(flops / peak, bytes / bandwidth) / seconds
+
+Both rates are measured with the threads that run kernels, by loops that do nothing else, and
+are the best of several rounds. Bytes are counted as for a kernel, those of its operands and
+results: what a store reads of a line before it writes it counts nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from graphkeras.codegen.cpu.target import target
+from graphkeras.codegen.program import KernelSource
+from graphkeras.ir.op import Array
+from graphkeras.runtime import kernel_cache, pool
+from graphkeras.runtime.context import ALIGNMENT, aligned
+from graphkeras.runtime.pool import Job
+
+SYSTEM = Path("/sys/devices/system/cpu/cpu0/cache")
+UNKNOWN_CACHES = {"L2": 1 << 20, "L3": 32 << 20}
+"""Bytes of the caches where the system does not tell."""
+LARGEST = 1 << 30
+"""Most bytes of memory to measure with."""
+
+FMA_STEPS = 1_000_000
+ROUNDS = 15
+ROUND_BYTES = 128 << 20
+"""Bytes that a round of a bandwidth measurement moves at least: some milliseconds."""
+
+_FMA = """\
+from graphkeras.codegen.cpu.intrinsics import float32_at
+from graphkeras.codegen.cpu.rates import fma_loop
+
+fma = fma_loop({lanes}, {chains})
+
+
+def kernel(tid, nthreads, argv):
+    fma(argv[1], float32_at(argv[0] + tid * argv[2]))
+"""
+
+_STREAM = """\
+from graphkeras.codegen.cpu.intrinsics import add_any_order, float32_at, udiv
+from numba import float32
+
+
+def kernel(tid, nthreads, argv):
+    x = float32_at(argv[0])
+    y = float32_at(argv[1])
+    z = float32_at(argv[2])
+    low = udiv(argv[3] * tid, nthreads)
+    high = udiv(argv[3] * (tid + 1), nthreads)
+    total = float32(0.0)
+    for turn in range(argv[4]):
+        for i in range(low, high):
+            {line}
+    if total == float32(-1.0):
+        x[low] = total
+"""
+
+STREAMS = {
+    "read": (1, "total = add_any_order(total, x[i])"),
+    "copy": (2, "y[i] = x[i]"),
+    "triad": (3, "z[i] = x[i] + float32(3.0) * y[i]"),
+}
+"""Loop -> how many arrays it touches, and what it does with an element."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level of memory."""
+
+    name: str
+    """`L2`, `L3` or `memory`."""
+    nbytes: int
+    """Bytes it holds for all threads together; what does not fit lies in the next level."""
+    measured_bytes: int
+    """Bytes it was measured with."""
+    rates: dict[str, float]
+    """Bytes a second of each loop of `STREAMS`."""
+
+    @property
+    def bandwidth(self) -> float:
+        """Bytes a second of the fastest loop."""
+        return max(self.rates.values())
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Measured rates."""
+
+    threads: int
+    peak_of_one: float
+    """float32 operations a second of one thread."""
+    peak: float
+    """float32 operations a second of all threads."""
+    levels: tuple[Level, ...]
+    """Nearest first; the last is memory."""
+
+    def level(self, nbytes: int) -> Level:
+        """The nearest level that holds so many bytes."""
+        return next((each for each in self.levels if nbytes <= each.nbytes), self.levels[-1])
+
+    def least_seconds(self, flops: int, nbytes: int, level: Level) -> float:
+        """The roofline: a kernel of so many operations and bytes takes at least this long."""
+        return max(flops / self.peak, nbytes / level.bandwidth)
+
+    def __str__(self) -> str:
+        lines = [
+            f"fma peak    {self.peak_of_one / 1e9:8.1f} GFLOP/s on one thread, "
+            f"{self.peak / 1e9:.1f} on {self.threads}"
+        ]
+        for each in self.levels:
+            rates = ", ".join(f"{name} {rate / 1e9:.1f}" for name, rate in each.rates.items())
+            lines.append(
+                f"{each.name:11} {each.bandwidth / 1e9:8.1f} GB/s "
+                f"({rates}; {each.measured_bytes / 2**20:.0f} MiB)"
+            )
+        return "\n".join(lines)
+
+
+def measure_machine() -> Machine:
+    """Measures with the threads that run kernels, once a process. Takes about a second."""
+    return _measure(pool.current().threads)
+
+
+@cache
+def _measure(threads: int) -> Machine:
+    caches = cache_sizes()
+    levels = []
+    near = caches["L2"] * threads
+    levels.append(_level("L2", near, near // 2))
+    if caches["L3"] >= 4 * near:
+        levels.append(_level("L3", caches["L3"], max(2 * near, caches["L3"] // 4)))
+    far = min(LARGEST, max(64 << 20, 2 * caches["L3"]))
+    levels.append(_level("memory", 1 << 62, far))
+    peak = _fma_peak(threads)
+    return Machine(threads, _fma_peak(1) if threads > 1 else peak, peak, tuple(levels))
+
+
+def cache_sizes(root: Path = SYSTEM) -> dict[str, int]:
+    """Bytes of the second- and third-level cache of a core, by the system's tables.
+
+    A machine without a third level has 0 there.
+    """
+    found: dict[str, int] = {}
+    for folder in sorted(root.glob("index*")):
+        try:
+            level = (folder / "level").read_text().strip()
+            size = (folder / "size").read_text().strip()
+        except OSError:
+            continue
+        unit = {"K": 1 << 10, "M": 1 << 20}.get(size[-1:], 1)
+        digits = size.rstrip("KM")
+        if level in ("2", "3") and digits.isdigit():
+            found[f"L{level}"] = int(digits) * unit
+    return {"L2": found["L2"], "L3": found.get("L3", 0)} if "L2" in found else UNKNOWN_CACHES
+
+
+def _seconds(source: KernelSource, arguments: Sequence[int], threads: int) -> float:
+    """The shortest of some runs of a kernel by a whole team."""
+    (address,) = kernel_cache.load([source])
+    argv = np.array(arguments, np.int64)
+    job = Job(np.array([(address, argv.ctypes.data, 0)], np.int64), threads)
+    job.attach(pool.current())
+    best = float("inf")
+    complete = 0
+    # A team that came together smaller does not count.
+    for _ in range(4 * ROUNDS):
+        begin = time.perf_counter()
+        team = job.run()
+        seconds = time.perf_counter() - begin
+        if team == job.team:
+            best = min(best, seconds)
+            complete += 1
+        if complete == ROUNDS:
+            break
+    return best
+
+
+def _fma_peak(threads: int) -> float:
+    cpu = target()
+    chains = cpu.rows * cpu.vectors
+    source = KernelSource("fma_peak", _FMA.format(lanes=cpu.lanes, chains=chains))
+    stride = -(-4 * cpu.lanes * (chains + 2) // ALIGNMENT) * ALIGNMENT
+    memory, begin = _filled(stride * threads)
+    seconds = _seconds(source, (begin, FMA_STEPS, stride), threads)
+    del memory
+    return 2 * cpu.lanes * chains * FMA_STEPS * threads / seconds
+
+
+def _level(name: str, capacity: int, measured: int) -> Level:
+    memory, begin = _filled(measured)
+    rates = {}
+    for loop, (arrays, line) in STREAMS.items():
+        count = measured // arrays // ALIGNMENT * ALIGNMENT // 4
+        turns = max(1, ROUND_BYTES // measured)
+        addresses = [begin + 4 * count * min(i, arrays - 1) for i in range(3)]
+        source = KernelSource(f"stream_{loop}", _STREAM.format(line=line))
+        seconds = _seconds(source, (*addresses, count, turns), pool.current().threads)
+        rates[loop] = 4 * count * arrays * turns / seconds
+    del memory
+    return Level(name, capacity, measured, rates)
+
+
+def _filled(nbytes: int) -> tuple[Array, int]:
+    """Aligned memory whose pages exist, all zero."""
+    memory, begin = aligned(nbytes)
+    memory[...] = 0
+    return memory, begin
