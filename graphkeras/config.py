@@ -128,6 +128,13 @@ SETTINGS: tuple[Setting, ...] = (
         _choice("", "avx512", "avx2", "generic"),
     ),
     Setting(
+        "compiler",
+        "GRAPHKERAS_COMPILER",
+        "llvm",
+        "compiler of kernels: llvm, or numba, which is slower and gives the same results",
+        _choice("llvm", "numba"),
+    ),
+    Setting(
         "floatx",
         "GRAPHKERAS_FLOATX",
         "float32",

@@ -27,12 +27,11 @@ def generate(graph: Graph) -> Program:
 
 
 def _launch(node: Node, plan: MemoryPlan) -> tuple[Launch, int]:
-    operands = [plan.places[v] for v in node.inputs]
-    results = [plan.places[v] for v in node.results]
-    in_place = {i: operands.index(place) for i, place in enumerate(results) if place in operands}
-    kernel = Lowering(node, lower_contraction, in_place).run()
-    arguments: list[Argument] = [*operands]
-    arguments.extend(place for i, place in enumerate(results) if i not in in_place)
+    names: dict[Buffer, str] = {}
+    operands = [names.setdefault(plan.places[v], f"x{i}") for i, v in enumerate(node.inputs)]
+    results = [names.setdefault(plan.places[v], f"y{i}") for i, v in enumerate(node.results)]
+    kernel = Lowering(node, lower_contraction, operands, results).run()
+    arguments: list[Argument] = [*names]
     if kernel.scratch:
         arguments.append(Buffer(Place.SCRATCH))
     arguments.extend(Size.symbol(name) for name in kernel.symbols)

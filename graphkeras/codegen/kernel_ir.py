@@ -4,7 +4,7 @@ A lowering turns a fused node into one `KernelFunction`; a printer of a target t
 source. Between the two a kernel can be read and tested without running anything::
 
     KernelFunction relu_add
-      operands  x: float32, y: float32      results  z: float32
+      buffers   x: float32, y: float32, z: float32
       for i in share(N * 10):               ParallelFor
           t0 = x[i]                         Let
           z[i] = t0 + y[i]                  Store
@@ -98,8 +98,9 @@ class KernelFunction:
     """One kernel, complete."""
 
     name: str
-    operands: list[BufferParameter]
-    results: list[BufferParameter]
+    buffers: list[BufferParameter]
+    """Operands, then results; a result that overwrites an operand is that operand's buffer. Each
+    is memory of its own."""
     symbols: list[str]
     """Names of the run-time sizes, passed after the buffers."""
     body: list[Statement]

@@ -14,7 +14,7 @@ The loops of each pattern; which pattern a node has was decided by fusion::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import product as combinations
 
@@ -54,22 +54,22 @@ class Lowering:
     """The kernel of one fused node while it is written."""
 
     def __init__(
-        self, node: Node, lower_contraction: LowerContraction, in_place: Mapping[int, int]
+        self,
+        node: Node,
+        lower_contraction: LowerContraction,
+        operands: Sequence[str],
+        results: Sequence[str],
     ) -> None:
-        """`in_place`: number of a result -> number of the operand whose memory it takes."""
+        """`operands`, `results`: names of the buffers; what shares memory shares a name."""
         assert node.body is not None
         self.node = node
         self.body: Graph = node.body
         self.lower_contraction = lower_contraction
         self.writer = KernelWriter()
-        self.operands = {v: f"x{i}" for i, v in enumerate(self.body.inputs)}
         # One name for shared memory: LLVM then sees that an iteration touches its own element
-        # only and vectorises; two equal pointers it must take for overlapping ones.
-        self.results = {
-            v: f"x{in_place[i]}" if i in in_place else f"y{i}"
-            for i, v in enumerate(self.body.outputs)
-        }
-        self.own_results = [v for i, v in enumerate(self.body.outputs) if i not in in_place]
+        # only, and may take buffers of different names for disjoint.
+        self.operands = dict(zip(self.body.inputs, operands, strict=True))
+        self.results = dict(zip(self.body.outputs, results, strict=True))
         self.elements = Elements(self.writer, self.body, self.operands)
 
     def run(self) -> KernelFunction:
@@ -77,14 +77,19 @@ class Lowering:
         getattr(self, f"_lower_{self.node.attrs['pattern']}")()
         return KernelFunction(
             name="_".join(dict.fromkeys(n.op for n in self.body.nodes if n.op != "constant"))[:60],
-            operands=[BufferParameter(n, v.type.dtype) for v, n in self.operands.items()],
-            results=[BufferParameter(self.results[v], v.type.dtype) for v in self.own_results],
+            buffers=self._buffers(),
             symbols=sorted(self.writer.symbols),
             body=self.writer.body,
             comments=_comments(self.node),
             helpers=self.writer.helpers,
             scratch=self.writer.scratch,
         )
+
+    def _buffers(self) -> list[BufferParameter]:
+        dtypes: dict[str, str] = {}
+        for value, name in (*self.operands.items(), *self.results.items()):
+            dtypes.setdefault(name, value.type.dtype)
+        return [BufferParameter(name, dtype) for name, dtype in dtypes.items()]
 
     # ---- LOOP
 

@@ -29,10 +29,10 @@ class Intrinsic:
 
     name: str
     arguments: tuple[str, ...]
-    """Types of the arguments, to which what a call gives is converted. `"T"` is any number type,
-    the same one wherever it stands."""
+    """Types of the arguments, to which what a call gives is converted. `"T"` is any number type and
+    `"F"` a float (float64 for integers), the same one wherever it stands."""
     result: str
-    """Type of the result, `"T"` included; `"void"` where there is none."""
+    """Type of the result, `"T"` and `"F"` included; `"void"` where there is none."""
     emit: Emit
 
     def __call__(self, *arguments: Any) -> Any:

@@ -1,12 +1,12 @@
 """Compiled kernels, kept on disk and shared by processes.
 
-    generated text -> <text16>_<name>.py -> Numba, LLVM -> <key>.o.bin -> address
+    generated text -> <text16>_<name>.py -> LLVM -> <key>.o.bin -> address
 
 The source file is named by a digest of its text, the object code by the key: a digest of
 everything it depends on, which is the text, the code generator's own sources, versions, and
 the CPU. Files are written beside their place and moved there in one step, so processes and
 threads may compile the same kernel at once: the last one wins, all are equal. An entry carries
-a checksum; a damaged one is compiled again. Loading a cached kernel imports no Numba.
+a checksum; a damaged one is compiled again. Loading a cached kernel compiles nothing.
 """
 
 from __future__ import annotations
@@ -31,24 +31,14 @@ from typing import Any
 import graphkeras
 from graphkeras.codegen.program import KernelSource
 from graphkeras.config import setting
-from graphkeras.runtime import native
+from graphkeras.native import objects
+from graphkeras.native.compiler import Unit, compile_unit
+from graphkeras.native.target import Cpu, cpu, target_machine
 
 _log = logging.getLogger("graphkeras.kernels")
 
 _MAGIC = b"graphkeras-kernel-1\n"
 _DIGEST = hashlib.sha256().digest_size
-
-
-_COMPILING_SOURCES = (
-    "codegen/cpu/intrinsics.py",
-    "codegen/cpu/microkernel.py",
-    "codegen/cpu/rates.py",
-    "native/intrinsic.py",
-    "runtime/intrinsics.py",
-    "runtime/native.py",
-    "runtime/numba_compiler.py",
-)
-"""What generated modules import, and what compiles them."""
 
 
 @dataclass(frozen=True)
@@ -96,34 +86,34 @@ def load(sources: Sequence[KernelSource]) -> list[int]:
         for the life of the process.
 
     Raises:
-        native.KernelCompileError: A source does not compile.
+        KernelCompileError: A source does not compile.
     """
     return load_functions([Function.of(source) for source in sources])
 
 
 def load_functions(functions: Sequence[Function]) -> list[int]:
     """As `load`, for functions of any signature."""
-    target = native.cpu()
+    target = cpu()
     keys = [_key(function, target) for function in functions]
     if any(key not in _addresses for key in keys):
         with _lock:
             missing = {k: f for k, f in zip(keys, functions, strict=True) if k not in _addresses}
-            objects = [(_symbol(k), _object_code(f, k, target)) for k, f in missing.items()]
-            loaded = native.load_objects(objects)
+            code = [(_symbol(k), _object_code(f, k, target)) for k, f in missing.items()]
+            loaded = objects.load_objects(code)
             _addresses.update(zip(missing, loaded, strict=True))
     return [_addresses[key] for key in keys]
 
 
 def assembly(source: KernelSource) -> str:
     """The machine code of a kernel as assembly text, compiled anew."""
-    target = native.cpu()
+    target = cpu()
     module = _compile(Function.of(source), target)
-    return str(native.target_machine(target).emit_assembly(module))
+    return str(target_machine(target).emit_assembly(module))
 
 
 def llvm_ir(source: KernelSource) -> str:
     """The optimised LLVM IR of a kernel, compiled anew."""
-    return str(_compile(Function.of(source), native.cpu()))
+    return str(_compile(Function.of(source), cpu()))
 
 
 def source_path(source: KernelSource) -> Path:
@@ -170,11 +160,16 @@ def _remove(temporary: Path, owner: int) -> None:
 
 @cache
 def _sources_digest() -> bytes:
-    """Digest of the sources that decide how a text becomes machine code."""
+    """Digest of the sources that decide how a text becomes machine code.
+
+    They are the compilers, and what texts import.
+    """
     root = Path(graphkeras.__file__).parent
+    sources = [root / "runtime/intrinsics.py"]
+    sources += [*root.glob("native/*.py"), *root.glob("codegen/cpu/*.py")]
     digest = hashlib.sha256()
-    for name in _COMPILING_SOURCES:
-        digest.update(name.encode() + b"\0" + (root / name).read_bytes() + b"\0")
+    for path in sorted(sources):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.digest()
 
 
@@ -186,10 +181,15 @@ def _versions() -> str:
     return "\n".join([f"graphkeras {own}", *versions, sys.version, _sources_digest().hex()])
 
 
-def _key(function: Function, target: native.Cpu) -> str:
+def _key(function: Function, target: Cpu) -> str:
     signature = f"{function.entry}({','.join(function.arguments)})->{function.result}"
-    parts = (_versions(), target.name, target.features, signature, function.text)
+    made_by = (_versions(), _compiler(function), target.name, target.features)
+    parts = (*made_by, signature, function.text)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _compiler(function: Function) -> str:
+    return "numba" if "\nimport numba\n" in function.text else str(setting("compiler"))
 
 
 def _symbol(key: str) -> str:
@@ -201,11 +201,11 @@ def _source_path(function: Function) -> Path:
     return folder() / f"{hashlib.sha256(function.text.encode()).hexdigest()[:16]}_{readable}.py"
 
 
-def _object_code(function: Function, key: str, target: native.Cpu) -> bytes:
+def _object_code(function: Function, key: str, target: Cpu) -> bytes:
     path = folder() / f"{key}.o.bin"
     code = _read_entry(path, key)
     if code is None:
-        code = native.target_machine(target).emit_object(_compile(function, target))
+        code = target_machine(target).emit_object(_compile(function, target))
         _write_entry(path, key, code)
     return code
 
@@ -253,13 +253,12 @@ def _write(path: Path, data: bytes) -> None:
         raise
 
 
-def _compile(function: Function, target: native.Cpu) -> Any:
-    from graphkeras.runtime.numba_compiler import compile_module
-
+def _compile(function: Function, target: Cpu) -> Any:
     path = _source_path(function)
     head = "".join(f"# {line}".rstrip() + "\n" for line in function.comment.splitlines())
     text = (head + function.text).encode()
     if not path.exists() or path.read_bytes() != text:
         _write(path, text)
     symbol = _symbol(_key(function, target))
-    return compile_module(path, function.entry, symbol, function.arguments, function.result, target)
+    unit = Unit(path, function.entry, symbol, function.arguments, function.result)
+    return compile_unit(unit, _compiler(function), target)

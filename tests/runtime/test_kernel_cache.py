@@ -13,7 +13,10 @@ from runtime_scripts import Script, start_script
 
 from graphkeras import config
 from graphkeras.codegen.program import KernelSource
-from graphkeras.runtime import kernel_cache, native
+from graphkeras.native import objects
+from graphkeras.native.errors import KernelCompileError, NativeCodeError
+from graphkeras.native.target import cpu, target_machine
+from graphkeras.runtime import kernel_cache
 
 LOAD = """
     import sys
@@ -59,9 +62,14 @@ def test_source_is_a_readable_file_named_after_the_kernel():
     assert path.read_text() == source.text
 
 
-def test_cached_kernels_need_no_numba(run_script: Script, tmp_path: Path):
-    assert run_script(LOAD, home=tmp_path) == "True\n"
+def test_kernels_need_no_numba(run_script: Script, tmp_path: Path):
     assert run_script(LOAD, home=tmp_path) == "False\n"
+    assert run_script(LOAD, home=tmp_path) == "False\n"
+
+
+def test_cached_kernels_of_numba_need_no_numba(run_script: Script, tmp_path: Path):
+    assert run_script(LOAD, home=tmp_path, GRAPHKERAS_COMPILER="numba") == "True\n"
+    assert run_script(LOAD, home=tmp_path, GRAPHKERAS_COMPILER="numba") == "False\n"
 
 
 def test_object_code_calls_only_the_c_library(tmp_path: Path):
@@ -71,14 +79,17 @@ def test_object_code_calls_only_the_c_library(tmp_path: Path):
     needed = set()
     for path in entries(tmp_path):
         data = path.read_bytes()
-        needed |= set(native.undefined_symbols(data[data.index(b"\x7fELF") :]))
+        needed |= set(objects.undefined_symbols(data[data.index(b"\x7fELF") :]))
     assert needed <= {"expf", "exp", "pow", "powf", "tanhf", "tanh", "fmod", "fmodf", "memset"}
     assert needed & {"expf", "exp"}
 
 
 def test_a_kernel_that_needs_numba_at_run_time_is_refused():
     text = "def kernel(tid, nthreads, argv):\n    print(argv[0])\n"
-    with pytest.raises(native.KernelCompileError, match="which exist only beside Numba"):
+    with (
+        config.override(compiler="numba"),
+        pytest.raises(KernelCompileError, match="which exist only beside Numba"),
+    ):
         kernel_cache.load([KernelSource("prints", text)])
 
 
@@ -86,7 +97,7 @@ def test_a_kernel_that_does_not_compile_names_its_source_file():
     source = KernelSource(
         "broken", "def kernel(tid, nthreads, argv):\n    argv[0] = unknown_name\n"
     )
-    with pytest.raises(native.KernelCompileError, match="unknown_name") as caught:
+    with pytest.raises(KernelCompileError, match="unknown_name") as caught:
         kernel_cache.load([source])
     assert str(kernel_cache.source_path(source)) in str(caught.value)
     assert str(caught.value).startswith("generated function 'kernel' does not compile: ")
@@ -190,8 +201,8 @@ def test_assembly_and_ir_can_be_read():
 
 
 def test_undefined_symbols_of_something_else():
-    with pytest.raises(native.NativeCodeError, match="not a 64-bit little-endian ELF"):
-        native.undefined_symbols(b"MZ hello")
+    with pytest.raises(NativeCodeError, match="not a 64-bit little-endian ELF"):
+        objects.undefined_symbols(b"MZ hello")
 
 
 def test_an_object_that_needs_an_unknown_symbol_is_refused():
@@ -204,7 +215,7 @@ def test_an_object_that_needs_an_unknown_symbol_is_refused():
     """
     import llvmlite.binding as llvm
 
-    machine = native.target_machine(native.cpu())
+    machine = target_machine(cpu())
     code = machine.emit_object(llvm.parse_assembly(module))
-    with pytest.raises(native.NativeCodeError, match="needs graphkeras_no_such_function"):
-        native.load_objects([("graphkeras_test_entry", code)])
+    with pytest.raises(NativeCodeError, match="needs graphkeras_no_such_function"):
+        objects.load_objects([("graphkeras_test_entry", code)])

@@ -41,7 +41,7 @@ class _Printer:
     def run(self) -> str:
         kernel = self.kernel
         position = 0
-        for buffer in (*kernel.operands, *kernel.results):
+        for buffer in kernel.buffers:
             self._line(1, f"{buffer.name} = {buffer.dtype}_at(argv[{position}])")
             position += 1
         if kernel.scratch:

@@ -1,4 +1,4 @@
-"""From a generated Python module to object code: the only place that drives Numba.
+"""Compiles kernel text with Numba: the only place that drives it.
 
 Numba types and lowers the function to LLVM IR. What Numba would add around it (argument
 boxing, exception reports, the interpreter lock) is left out; instead one small entry point
@@ -13,11 +13,11 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -31,8 +31,11 @@ from numba.core import untyped_passes as numba_untyped_passes
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic, typeof_impl
 
+from graphkeras.native.compiler import Unit
+from graphkeras.native.errors import KernelCompileError
 from graphkeras.native.intrinsic import Intrinsic
-from graphkeras.runtime.native import Cpu, KernelCompileError, target_machine
+from graphkeras.native.optimise import optimise
+from graphkeras.native.target import Cpu
 
 # Numba is typed in parts only.
 types: Any = numba.types
@@ -44,11 +47,10 @@ CompilerBase: Any = compiler.CompilerBase
 numba_config: Any = numba.config
 
 
-_TYPES = {
-    "void": types.void,
-    "int64": types.int64,
-    "int64*": types.CPointer(types.int64),
-}
+# Wrappers for callers in Python would double the time to compile.
+_CALLABLE: Any = partial(
+    numba.njit, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
 
 
 def _numba_type(name: str) -> Any:
@@ -65,7 +67,10 @@ def _adapter(function: Intrinsic) -> Any:
         bound = dict(zip(function.arguments, given, strict=True))
 
         def type_of(name: str) -> Any:
-            return bound["T"] if name == "T" else _numba_type(name)
+            if name in ("T", "F"):
+                is_number = name == "T" or isinstance(bound[name], types.Float)
+                return bound[name] if is_number else types.float64
+            return _numba_type(name)
 
         def generate(context: Any, builder: Any, _signature: Any, operands: Any) -> Any:
             value = function.emit(builder, list(operands))
@@ -120,44 +125,26 @@ def import_source(path: Path) -> ModuleType:
         raise KernelCompileError(f"cannot import generated source {path}")
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
+    for name, value in vars(module).items():
+        if isinstance(value, FunctionType) and value.__module__ == module.__name__:
+            setattr(module, name, _CALLABLE(value))
     return module
 
 
-def compile_module(
-    path: Path, entry: str, symbol: str, arguments: Sequence[str], result: str, target: Cpu
-) -> Any:
-    """Compiles function `entry` of the module in `path` to an optimised LLVM module.
-
-    The generated module may define `FASTMATH`, a tuple of LLVM fast-math flag names
-    (`"contract"`, `"reassoc"`, `"nsz"`, ...) that hold for the whole function.
-
-    Args:
-        path: File with the generated source.
-        entry: Name of the function.
-        symbol: C name of the compiled function.
-        arguments: `"int64"` or `"int64*"` each.
-        result: `"void"` or `"int64"`.
-        target: The CPU.
-
-    Returns:
-        An llvmlite module whose only visible definition is `symbol`.
+def compile_with_numba(unit: Unit, target: Cpu) -> Any:
+    """Compiles one function to an optimised LLVM module.
 
     Raises:
-        KernelCompileError: The source does not compile or calls something unavailable at
-            run time.
+        KernelCompileError: It calls something that a compiled kernel does not have.
+        Exception: Whatever Numba raises where the text does not compile.
     """
-    try:
-        module = import_source(path)
-        with global_compiler_lock, _numba_unoptimised():
-            lowered = _lower(module, entry, symbol, arguments, result)
-            return _optimise(lowered, symbol, target)
-    except KernelCompileError as error:
-        raise KernelCompileError(f"{error}\n  generated source: {path}") from None
-    except Exception as error:
-        raise KernelCompileError(
-            f"generated function {entry!r} does not compile: {type(error).__name__}\n"
-            f"  generated source: {path}\n{error}"
-        ) from error
+    module = import_source(unit.path)
+    with global_compiler_lock, _numba_unoptimised():
+        lowered = _lower(module, unit)
+        _hide(lowered, unit.symbol)
+        optimise(lowered, target)
+        _check_calls(lowered)
+        return lowered
 
 
 @contextmanager
@@ -195,31 +182,26 @@ class _KernelPipeline(CompilerBase):
         return [manager]
 
 
-def _lower(
-    module: ModuleType, entry: str, symbol: str, arguments: Sequence[str], result: str
-) -> Any:
+def _lower(module: ModuleType, unit: Unit) -> Any:
     flags = compiler.Flags()
     flags.no_compile = True
     flags.no_cpython_wrapper = True
     flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"
-    fast = set(getattr(module, "FASTMATH", ()))
-    if fast:
-        flags.fastmath = fast
-    signature = tuple(_TYPES[name] for name in arguments)
+    signature = tuple(_numba_type(name) for name in unit.arguments)
     context = registry.cpu_target.target_context
     compiled = compiler.compile_extra(
         registry.cpu_target.typing_context,
         context,
-        getattr(module, entry),
+        getattr(module, unit.entry).py_func,
         signature,
-        _TYPES[result],
+        _numba_type(unit.result),
         flags,
         {},
         pipeline_class=_KernelPipeline,
     )
     library, descriptor = compiled.library, compiled.fndesc
-    library.add_ir_module(_entry_point(library, descriptor, context, symbol))
+    library.add_ir_module(_entry_point(library, descriptor, context, unit.symbol))
     linked = library._final_module
     for used in dict.fromkeys(library._linking_libraries):
         # Numba offers its reference-counting runtime to every function; kernels have no
@@ -253,24 +235,14 @@ def _entry_point(library: Any, descriptor: Any, context: Any, symbol: str) -> ir
     return module
 
 
-def _optimise(module: Any, symbol: str, target: Cpu) -> Any:
+def _hide(module: Any, symbol: str) -> None:
+    """Makes everything but `symbol` internal, so that LLVM may inline or drop it."""
     for function in module.functions:
         if not function.is_declaration and function.name != symbol:
             function.linkage = "internal"
     for variable in module.global_variables:
         if not variable.is_declaration:
             variable.linkage = "internal"
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
-    options.slp_vectorization = False
-    options.loop_interleaving = True
-    # Microkernels come unrolled; unrolling packing loops as well made a GEMM kernel's code three
-    # times as long and its compile twice, and no faster.
-    options.loop_unrolling = False
-    builder = llvm.create_pass_builder(target_machine(target), options)
-    builder.getModulePassManager().run(module, builder)
-    _check_calls(module)
-    return module
 
 
 def _check_calls(module: Any) -> None:

@@ -1,7 +1,6 @@
-"""Native code with llvmlite alone: the CPU compiled for, loading object files, their symbols.
+"""Loads object code into this process, with LLVM's own linker (MCJIT).
 
-Numba is needed to compile a kernel, not to run one: an object file from the kernel cache is
-loaded by LLVM's own linker (MCJIT), so a process whose kernels are all cached starts fast.
+Nothing is compiled here, so a process whose kernels are all cached starts fast.
 """
 
 from __future__ import annotations
@@ -12,47 +11,16 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import llvmlite.binding as llvm
 
-from graphkeras.config import setting
-
-
-class NativeCodeError(RuntimeError):
-    """Object code that cannot be loaded into this process."""
-
-
-class KernelCompileError(RuntimeError):
-    """A generated module that does not compile: a defect of graphkeras, not of its user."""
-
-
-@dataclass(frozen=True)
-class Cpu:
-    """What code is generated for, in LLVM's words."""
-
-    name: str
-    features: str
-    """`+avx2,-sse4a,...`; empty where the name says everything."""
-
-
-_LEVELS = {"avx512": "x86-64-v4", "avx2": "x86-64-v3", "generic": "generic"}
-"""The setting `cpu` -> the CPU whose instructions are allowed."""
-
-
-def cpu() -> Cpu:
-    """The CPU kernels are made for: this machine's, or the level in the setting `cpu`."""
-    level = setting("cpu")
-    if level:
-        return Cpu(_LEVELS[level], "")
-    return Cpu(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-
+from graphkeras.native.errors import NativeCodeError
+from graphkeras.native.target import Cpu, new_machine
 
 _ELF = b"\x7fELF\x02\x01"
 """Head of a 64-bit little-endian ELF file."""
 
-_machines: dict[Cpu, Any] = {}
 _engine: Any = None
 _kept: list[bytes] = []
 _lock = threading.RLock()
@@ -65,29 +33,6 @@ def _forget_lock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_lock)
-
-
-def target_machine(target: Cpu) -> Any:
-    """LLVM's code generator for `target`, at its highest optimisation level."""
-    with _lock:
-        if target not in _machines:
-            _machines[target] = _new_machine(target)
-        return _machines[target]
-
-
-def _new_machine(target: Cpu) -> Any:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    triple = llvm.Target.from_triple(llvm.get_process_triple())
-    # Static relocations with LLVM's model for JIT code: sections may lie anywhere in memory.
-    return triple.create_target_machine(
-        cpu=target.name,
-        features=target.features,
-        opt=3,
-        reloc="static" if triple.name.startswith("x86") else "default",
-        codemodel="jitdefault",
-        jit=True,
-    )
 
 
 def load_objects(objects: Sequence[tuple[str, bytes]]) -> list[int]:
@@ -112,7 +57,7 @@ def load_objects(objects: Sequence[tuple[str, bytes]]) -> list[int]:
         if _engine is None:
             host = Cpu(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
             # The engine owns its machine, so it gets one of its own.
-            _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _new_machine(host))
+            _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), new_machine(host))
         for _, code in objects:
             _kept.append(code)
             _engine.add_object_file(llvm.ObjectFileRef.from_data(code))

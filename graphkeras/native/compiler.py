@@ -1,0 +1,76 @@
+"""From a file of kernel text to an optimised LLVM module, by either compiler.
+
+    "llvm"     parse -> lower -> LLVM's passes       the default: milliseconds before LLVM
+    "numba"    Numba's front end -> LLVM's passes    what the first one is held against
+
+Both read the same text and mean the same by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graphkeras.native.errors import KernelCompileError
+from graphkeras.native.target import Cpu
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One function to compile."""
+
+    path: Path
+    """File with the kernel text."""
+    entry: str
+    """Name of the function in the text."""
+    symbol: str
+    """C name of the compiled function."""
+    arguments: tuple[str, ...]
+    """Their types, as in kernel text: `"int64"`, `"int64*"`."""
+    result: str
+    """`"void"` or a type."""
+
+
+def compile_unit(unit: Unit, compiler: str, target: Cpu) -> Any:
+    """Compiles one function.
+
+    Args:
+        unit: What to compile.
+        compiler: `"llvm"` or `"numba"`.
+        target: The CPU.
+
+    Returns:
+        An optimised llvmlite module whose only visible definition is `unit.symbol`.
+
+    Raises:
+        KernelCompileError: The text does not compile, or calls something unavailable at run time.
+    """
+    try:
+        if compiler == "numba":
+            from graphkeras.native.numba_compiler import compile_with_numba
+
+            return compile_with_numba(unit, target)
+        return _compile_with_llvm(unit, target)
+    except Exception as error:
+        kind = "" if isinstance(error, KernelCompileError) else f"{type(error).__name__}: "
+        raise KernelCompileError(
+            f"generated function {unit.entry!r} does not compile: {kind}{error}\n"
+            f"  generated source: {unit.path}"
+        ) from error
+
+
+def _compile_with_llvm(unit: Unit, target: Cpu) -> Any:
+    import llvmlite.binding as llvm
+
+    from graphkeras.native.language import parse
+    from graphkeras.native.lower import lower
+    from graphkeras.native.optimise import optimise
+
+    text = unit.path.read_text(encoding="utf-8")
+    module = parse(text, str(unit.path))
+    compiled = llvm.parse_assembly(
+        lower(module, unit.entry, unit.symbol, unit.arguments, unit.result)
+    )
+    optimise(compiled, target)
+    return compiled

@@ -1,0 +1,70 @@
+"""The CPU that native code is made for, and LLVM's code generator for it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from graphkeras.config import setting
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """What code is generated for, in LLVM's words."""
+
+    name: str
+    features: str
+    """`+avx2,-sse4a,...`; empty where the name says everything."""
+
+
+_LEVELS = {"avx512": "x86-64-v4", "avx2": "x86-64-v3", "generic": "generic"}
+"""The setting `cpu` -> the CPU whose instructions are allowed."""
+
+
+def cpu() -> Cpu:
+    """The CPU kernels are made for: this machine's, or the level in the setting `cpu`."""
+    level = setting("cpu")
+    if level:
+        return Cpu(_LEVELS[level], "")
+    return Cpu(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+
+
+_machines: dict[Cpu, Any] = {}
+_lock = threading.RLock()
+
+
+def _forget_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)
+
+
+def target_machine(target: Cpu) -> Any:
+    """LLVM's code generator for `target`, at its highest optimisation level."""
+    with _lock:
+        if target not in _machines:
+            _machines[target] = new_machine(target)
+        return _machines[target]
+
+
+def new_machine(target: Cpu) -> Any:
+    """A code generator of the caller's own; see `target_machine`."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    triple = llvm.Target.from_triple(llvm.get_process_triple())
+    # Static relocations with LLVM's model for JIT code: sections may lie anywhere in memory.
+    return triple.create_target_machine(
+        cpu=target.name,
+        features=target.features,
+        opt=3,
+        reloc="static" if triple.name.startswith("x86") else "default",
+        codemodel="jitdefault",
+        jit=True,
+    )
