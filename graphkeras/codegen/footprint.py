@@ -56,7 +56,7 @@ def find_footprint(kernel: KernelFunction, types: Sequence[TensorType]) -> Footp
 
     Args:
         kernel: The kernel.
-        types: Type of each operand, then of each result with memory of its own.
+        types: Type of each of its buffers.
 
     Returns:
         The footprint; None where the kernel is more than one shared loop.
@@ -79,7 +79,7 @@ class _Walk:
     """Collects the accesses of a kernel."""
 
     def __init__(self, kernel: KernelFunction, types: Sequence[TensorType]) -> None:
-        names = [buffer.name for buffer in (*kernel.operands, *kernel.results)]
+        names = [buffer.name for buffer in kernel.buffers]
         self.buffers = {name: (i, types[i]) for i, name in enumerate(names)}
         lets = Counter(s.variable.name for s in statements(kernel.body) if isinstance(s, Let))
         self.changing = {name for name, count in lets.items() if count > 1}

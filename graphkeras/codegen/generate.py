@@ -37,7 +37,7 @@ def _launch(node: Node, plan: MemoryPlan) -> tuple[Launch, int]:
     arguments.extend(Size.symbol(name) for name in kernel.symbols)
     comment = "\n".join([f"{node.loc.phase}: {node.loc}", *kernel.comments])
     source = KernelSource(kernel.name, print_kernel(kernel), comment)
-    own = [v.type for i, v in enumerate(node.results) if i not in in_place]
-    footprint = find_footprint(kernel, [*(v.type for v in node.inputs), *own])
+    types = {names[plan.places[v]]: v.type for v in (*node.results, *node.inputs)}
+    footprint = find_footprint(kernel, [types[buffer.name] for buffer in kernel.buffers])
     launch = Launch(source, tuple(arguments), node, footprint)
     return launch, kernel.scratch_bytes

@@ -34,6 +34,7 @@ from graphkeras.native.types import (
     VOID,
     Type,
     Typed,
+    TypeMismatchError,
     convert,
     element_type,
     type_named,
