@@ -13,10 +13,6 @@ from benchmarks.work import Convolution, Product
 SCALE = {"ms": 1e3, "s": 1.0, "MB": 1.0}
 """From what rounds are kept in to the unit of a section."""
 
-CACHED = 64 << 20
-"""Bytes; what is less may stay in a cache and move faster than memory allows, so that only the
-fma limit holds for it."""
-
 PARALLEL_FROM = 1e-3
 """Seconds; two threads need only help where one call takes longer."""
 
@@ -74,10 +70,7 @@ class Judge:
         fma, memory = self.best("peak"), self.best("bandwidth")
         if fma is None or memory is None:
             return None
-        limits = [work.operations * fma]
-        if work.bytes > CACHED:
-            limits.append(work.bytes * memory)
-        return max(limits) / ours
+        return max(work.operations * fma, work.bytes * memory) / ours
 
     def verdicts(self) -> list[Verdict]:
         """Each goal of the row; those that do not apply are left out."""

@@ -1,4 +1,8 @@
-"""The machine's limits, by the seconds of one fma operation and of one byte of memory."""
+"""The machine's limits beside a kernel: seconds of one fma operation, of one byte moved.
+
+Both are measured on all cores at once. Bytes are moved within as much memory as the kernel's
+operands and result take, so data that fit a cache are held against the speed of that cache.
+"""
 
 from __future__ import annotations
 
@@ -10,61 +14,95 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.work import Prepared, Work
+from benchmarks.work import Convolution, Prepared, Product, Work
 
 CHAINS = 16
 """Independent sums: more than latency times ports, fewer than registers."""
-COPIED = 1 << 26
-"""Elements a thread copies: 256 MiB, beyond every cache."""
+LOOPS = 5_000_000
+"""Rounds of the fma loop, some tens of milliseconds."""
+MOVED = 1e9
+"""Bytes of one measurement, some tens of milliseconds."""
 
 
 def prepare(work: Work, limit: str) -> Prepared:
-    """A round of `units` operations on all cores (`"fma"`) or bytes of memory (`"memory"`)."""
+    """A measurement of `units` floating-point operations (`"fma"`) or bytes (`"memory"`).
+
+    Raises:
+        NotImplementedError: The work is no single kernel.
+    """
+    if not isinstance(work, Product | Convolution):
+        raise NotImplementedError(f"no limit is known for {work}")
     threads = len(os.sched_getaffinity(0))
+    job, units = _fma_job() if limit == "fma" else _copy_job(int(work.bytes) // threads)
+    jobs = [job() for _ in range(threads)]
     workers = ThreadPoolExecutor(threads)
-    if limit == "fma":
-        kernel, lanes = _fma_loop()
-        loops = 10_000_000
-        jobs: list[Callable[[], Any]] = [lambda: kernel(loops, 1e-9)] * threads
-        units = 2 * lanes * CHAINS * loops * threads
-    else:
-        size = COPIED // threads
-        pairs = [(np.zeros(size, np.float32), np.ones(size, np.float32)) for _ in range(threads)]
-        jobs = [lambda p=p: np.copyto(*p) for p in pairs]  # type: ignore[misc]
-        units = 2 * 4 * size * threads
 
     def run() -> None:
-        for future in [workers.submit(job) for job in jobs]:
+        for future in [workers.submit(each) for each in jobs]:
             future.result()
 
     run()
-    return Prepared(run, units, [])
+    return Prepared(run, units * threads, [])
 
 
-def _fma_loop() -> tuple[Callable[[int, float], float], int]:
-    """A loop of `CHAINS` independent vector fmas, and the lanes of a vector."""
-    import llvmlite.binding as llvm
+Job = Callable[[], Callable[[], Any]]
+"""Makes what one thread does; the call releases the interpreter lock."""
 
+
+def _fma_job() -> tuple[Job, int]:
     from graphkeras.codegen.cpu.target import target
+
+    lanes = target().lanes
+    loop = _compiled(_fma_source(lanes), "fma_loop", ctypes.c_int64, ctypes.c_float)
+    return lambda: lambda: loop(LOOPS, 1e-9), 2 * lanes * CHAINS * LOOPS
+
+
+def _copy_job(size: int) -> tuple[Job, int]:
+    """Copies half of `size` bytes onto the other half, again and again."""
+    times = max(1, round(MOVED / size))
+    loop = _compiled(_COPY, "copy_loop", *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2)
+
+    def job() -> Callable[[], Any]:
+        memory = np.zeros((2, size // 2), np.uint8)
+        return lambda: loop(memory[0].ctypes.data, memory[1].ctypes.data, size // 2, times)
+
+    return job, 2 * (size // 2) * times
+
+
+def _compiled(text: str, name: str, *arguments: Any) -> Callable[..., Any]:
+    import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    lanes = target().lanes
     machine = llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
     )
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(_source(lanes)), machine)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(text), machine)
     engine.finalize_object()
-    address = engine.get_function_address("fma_loop")
-    kind = ctypes.CFUNCTYPE(ctypes.c_float, ctypes.c_int64, ctypes.c_float)
-
-    def kernel(loops: int, start: float, engine: Any = engine) -> float:
-        return float(kind(address)(loops, start))
-
-    return kernel, lanes
+    function = ctypes.CFUNCTYPE(ctypes.c_float, *arguments)(engine.get_function_address(name))
+    # The engine owns the code.
+    return lambda *values, engine=engine: function(*values)
 
 
-def _source(lanes: int) -> str:
+# The system's memcpy, which goes around the caches where that is faster.
+_COPY = """
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+define float @copy_loop(ptr %to, ptr %from, i64 %bytes, i64 %times) {
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [0, %entry], [%j, %loop]
+  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %bytes, i1 true)
+  %j = add i64 %i, 1
+  %more = icmp slt i64 %j, %times
+  br i1 %more, label %loop, label %end
+end:
+  ret float 0.0
+}
+"""
+
+
+def _fma_source(lanes: int) -> str:
     v, chains = f"<{lanes} x float>", range(CHAINS)
     phis = [f"  %p{i} = phi {v} [%a, %entry], [%r{i}, %loop]" for i in chains]
     fmas = [

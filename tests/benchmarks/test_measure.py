@@ -11,7 +11,7 @@ import pytest
 from benchmarks.judge import Judge
 from benchmarks.measure import chosen_rows, measure
 from benchmarks.rows import ONE_THREAD, ROWS, SECTIONS, Below, Faster, Row, Share, Threads
-from benchmarks.systems import OURS, SYSTEMS
+from benchmarks.systems import OURS, SYSTEMS, limits
 from benchmarks.systems.graphkeras_api import contraction
 from benchmarks.team import SystemFailed, Team
 from benchmarks.work import Convolution, Fresh, Prediction, Product, sample_of
@@ -110,6 +110,17 @@ def test_a_depthwise_convolution_works_on_each_channel():
     assert work.bytes == 4 * (2 * 2 * 4 * 4 * 3 + 3)
 
 
+@pytest.mark.parametrize("limit", ["fma", "memory"])
+def test_limits_are_measured_for_a_kernel_s_size(limit, monkeypatch):
+    monkeypatch.setattr(limits, "LOOPS", 100)
+    monkeypatch.setattr(limits, "MOVED", 1e5)
+    prepared = limits.prepare(Product(16, 16, 16), limit)
+    prepared.run()
+    assert prepared.units > 0
+    with pytest.raises(NotImplementedError, match="no limit is known for Prediction"):
+        limits.prepare(Prediction("mlp", 1), limit)
+
+
 def test_a_sample_has_at_most_16_elements():
     assert sample_of(np.arange(3)) == [0, 1, 2]
     assert len(sample_of(np.zeros((7, 11)))) == 16
@@ -138,7 +149,7 @@ def test_share_of_the_roofline():
     product = Product(1000, 1000, 1000)
     found = judge(Share(0.8), work=product, graphkeras=0.02, peak=5e-12, bandwidth=1e-10)
     assert found.share() == pytest.approx(0.5)
-    # Beyond the caches the slower of the two limits holds.
+    # The slower of the two limits holds.
     large = Convolution(256, 64, 64, 32, depthwise=True)
     found = judge(work=large, graphkeras=1.0, peak=5e-12, bandwidth=1e-10)
     assert found.share() == pytest.approx(large.bytes * 1e-10)
