@@ -226,7 +226,7 @@ def _fresh() -> list[Row]:
             "memory/fit",
             "MNIST convnet, batch 128, 60,000 images (188 MB)",
             Fresh("memory_of_fit", rounds=1),
-            (OURS, *keras),
+            (OURS, "keras-tensorflow"),
             memory,
         ),
         Row(

@@ -144,7 +144,7 @@ class Fresh:
     Attributes:
         measure: Name of the function.
         cache: `"empty"`: the kernel cache is emptied before each process; `"filled"`: one
-            process that is not counted fills it.
+            process of graphkeras that is not counted fills it.
         rounds: Processes of each system.
     """
 
