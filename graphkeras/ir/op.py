@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from graphkeras.ir.dims import Dim, Size
+from graphkeras.ir.dims import Dim, Shape, Size
 from graphkeras.ir.scalar import Expr
 from graphkeras.ir.types import TensorType
 
@@ -119,6 +119,22 @@ class Reduction:
 
 
 @dataclass(frozen=True)
+class View:
+    """An operand with zeros put around it and between its elements.
+
+    `lhs(b, m, k)` of a contraction is `source(place(b, m, k))`; `place` has no conditions, so
+    code generation may lay a part of the view out in memory and read it by strides.
+    """
+
+    shape: Shape
+    """Shape of the view; its first dim is the operand's and has no zeros."""
+    place: Callable[[Sequence[Expr], Sequence[Expr], Sequence[Expr]], list[Expr]]
+    """(b, m, k) -> position in the view, a sum of the positions times constants in each dim."""
+    source: Callable[[Sequence[Expr]], tuple[list[Expr], list[Expr]]]
+    """Position in the view -> (position in the operand, conditions to lie inside it)."""
+
+
+@dataclass(frozen=True)
 class Contraction:
     """Result[b, m, n] = sum over k of lhs[b, m, k] * rhs[b, k, n], each letter a list of dims.
 
@@ -136,6 +152,8 @@ class Contraction:
     """(b, k, n) -> (position, conditions)."""
     out: Callable[[Sequence[Expr], Sequence[Expr], Sequence[Expr]], list[Expr]]
     """(b, m, n) -> position."""
+    view: View | None = None
+    """Where `lhs` has conditions: the tensor without conditions that it amounts to."""
 
 
 class Loops(Protocol):

@@ -1,63 +1,100 @@
 """The register tile of a matrix product, written straight in LLVM vectors.
 
-    C[rows, columns] (+)= A[rows, k]  B[k, columns]        A, B packed
+    C[rows, columns] (+)= sum over k of A[row, k] * B[k, columns]
 
-    for every k:   columns/lanes loads of B, rows broadcasts of A,
-                   rows * columns/lanes fused multiply-adds on accumulators in registers
+    for every k:   one load a vector of B, one broadcast a row of A,
+                   rows * vectors fused multiply-adds on accumulators in registers
 
-A plain Numba loop reaches a tenth of the machine's rate here, because LLVM neither keeps the
-tile in registers nor shares the loads; see `docs/architecture.md` for measurements.
+A and B are read where they lie, by strides that are constants of the tile: row i of A begins
+`rows[i]` elements behind the first, and k is a nest of loops, each with its own stride in A and
+in B. So a convolution's tile walks over kernel rows and runs of (kernel column, channel) in the
+image itself, and a gradient's over images, lines and pixels; nothing is unrolled into a patch
+matrix first::
+
+    3x3 convolution of 32 channels in rows of 13:   loops = ((3, 13*32, 96*64), (96, 1, 64))
+
+A plain loop reaches a tenth of the machine's rate here, because LLVM neither keeps the tile in
+registers nor shares the loads; see `docs/architecture.md` for measurements.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from llvmlite import ir
 
 from graphkeras.native.intrinsic import Intrinsic, declared
 
-I32, I64 = ir.IntType(32), ir.IntType(64)
-UNROLL = 2
-"""Steps of k per loop iteration: halves the loop overhead, which is not hidden at 12 rows."""
+I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+
+Loop = tuple[int | None, int, int]
+"""Extent (None: an argument, outermost loop only), stride in A, stride in B."""
+
+UNROLL = 4
+"""Steps of k per loop iteration: hides the loop's own instructions."""
+FLAT = 16
+"""A nest of at most this many steps becomes straight code."""
 
 
+@dataclass
 class _Tile:
     """Emits one tile into a function."""
 
-    def __init__(
-        self, builder: Any, dtype: str, rows: int, columns: int, lanes: int, a_stride: int
-    ) -> None:
-        self.builder = builder
-        self.rows = rows
-        self.a_stride = a_stride
-        self.lanes = lanes
-        self.count = columns // lanes
-        self.columns = columns
-        self.scalar = ir.FloatType() if dtype == "float32" else ir.DoubleType()
-        self.vector = ir.VectorType(self.scalar, lanes)
-        self.suffix = f"v{lanes}f{32 if dtype == 'float32' else 64}"
-        self.align = 4 if dtype == "float32" else 8
+    builder: Any
+    dtype: str
+    lanes: int
+    vectors: int
+    rows: tuple[int, ...]
+    valid: int
+    scalar: Any = field(init=False)
+    vector: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.scalar = ir.FloatType() if self.dtype == "float32" else ir.DoubleType()
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+        self.suffix = f"v{self.lanes}f{32 if self.dtype == 'float32' else 64}"
+        self.align = 4 if self.dtype == "float32" else 8
 
     def at(self, pointer: Any, offset: Any) -> Any:
+        """The address `offset` elements behind `pointer`."""
         index = ir.Constant(I64, offset) if isinstance(offset, int) else offset
         return self.builder.gep(pointer, [index])
 
     def load(self, pointer: Any, offset: int) -> Any:
+        """A vector at `offset`."""
         address = self.builder.bitcast(self.at(pointer, offset), self.vector.as_pointer())
         return self.builder.load(address, align=self.align)
 
     def store(self, value: Any, pointer: Any, offset: int) -> None:
+        """Writes a vector at `offset`."""
         address = self.builder.bitcast(self.at(pointer, offset), self.vector.as_pointer())
         self.builder.store(value, address, align=self.align)
 
+    def columns(self, b: Any, j: int) -> Any:
+        """Vector j of a row of B; lanes past the last valid column are zero and never read."""
+        beyond = (j + 1) * self.lanes - self.valid
+        if beyond <= 0:
+            return self.load(b, j * self.lanes)
+        flags = [ir.Constant(I1, int(lane < self.lanes - beyond)) for lane in range(self.lanes)]
+        mask = ir.Constant(ir.VectorType(I1, self.lanes), flags)
+        address = self.builder.bitcast(self.at(b, j * self.lanes), self.vector.as_pointer())
+        kinds = [address.type, I32, mask.type, self.vector]
+        name = f"llvm.masked.load.{self.suffix}.p0"
+        function = declared(self.builder, name, self.vector, kinds)
+        zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        return self.builder.call(function, [address, ir.Constant(I32, self.align), mask, zero])
+
     def splat(self, scalar: Any) -> Any:
+        """A vector with `scalar` in every lane."""
         undefined = ir.Constant(self.vector, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
         mask = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, undefined, mask)
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
+        """`a * b + c`."""
         # fmuladd, not fma: on a CPU without FMA the latter is a library call per lane.
         name = f"llvm.fmuladd.{self.suffix}"
         function = declared(self.builder, name, self.vector, [self.vector] * 3)
@@ -65,73 +102,158 @@ class _Tile:
 
     def step(self, a: Any, b: Any, accumulators: list[Any]) -> list[Any]:
         """One k: `accumulators += a outer b`."""
-        row = [self.load(b, j * self.lanes) for j in range(self.count)]
+        row = [self.columns(b, j) for j in range(self.vectors)]
         result = []
-        for i in range(self.rows):
-            place = self.at(a, i * self.a_stride)
-            factor = self.splat(self.builder.load(place, align=self.align))
-            for j in range(self.count):
-                old = accumulators[i * self.count + j]
+        for i, place in enumerate(self.rows):
+            factor = self.splat(self.builder.load(self.at(a, place), align=self.align))
+            for j in range(self.vectors):
+                old = accumulators[i * self.vectors + j]
                 result.append(self.multiply_add(factor, row[j], old))
         return result
 
+    def nest(self, loops: tuple[Loop, ...], a: Any, b: Any, values: list[Any]) -> list[Any]:
+        """All steps of a nest whose extents are known and not zero."""
+        if not loops:
+            return self.step(a, b, values)
+        (extent, a_stride, b_stride), inner = loops[0], loops[1:]
+        assert extent is not None
+        group = self._group(loops)
+        whole = extent // group * group
+
+        def steps(a: Any, b: Any, first: int, stop: int, values: list[Any]) -> list[Any]:
+            for u in range(first, stop):
+                values = self.nest(
+                    inner, self.at(a, u * a_stride), self.at(b, u * b_stride), values
+                )
+            return values
+
+        if extent <= group:
+            return steps(a, b, 0, extent, values)
+        count = ir.Constant(I64, extent // group)
+        strides = (group * a_stride, group * b_stride)
+        values = self.loop(count, strides, a, b, values, lambda a, b, v: steps(a, b, 0, group, v))
+        return steps(a, b, whole, extent, values)
+
+    def _group(self, loops: tuple[Loop, ...]) -> int:
+        """Iterations of the outermost loop that become straight code."""
+        total = 1
+        for extent, _, _ in loops:
+            assert extent is not None
+            total *= extent
+        first = loops[0][0]
+        assert first is not None
+        if total <= FLAT:
+            return first
+        if len(loops) > 1:
+            return 1
+        return next((u for u in (4, 3) if first % u == 0), UNROLL)
+
     def loop(
-        self, start: Any, stop: Any, stride: int, a: Any, b: Any, init: list[Any]
+        self,
+        count: Any,
+        strides: tuple[int, int],
+        a: Any,
+        b: Any,
+        values: list[Any],
+        body: Callable[[Any, Any, list[Any]], list[Any]],
+        *,
+        may_be_empty: bool = False,
     ) -> list[Any]:
-        """`step` for k in range(start, stop, stride), `stride` steps each; may run zero times."""
+        """Runs `body(a, b, values)` `count` times, moving a and b on by `strides` elements."""
         builder = self.builder
         before = builder.block
-        head = builder.append_basic_block("k.head")
-        body = builder.append_basic_block("k.body")
-        done = builder.append_basic_block("k.done")
-        builder.branch(head)
+        head, done = builder.append_basic_block("k"), builder.append_basic_block("k.done")
+        some = builder.icmp_signed(">", count, ir.Constant(I64, 0)) if may_be_empty else None
+        if some is None:
+            builder.branch(head)
+        else:
+            builder.cbranch(some, head, done)
         builder.position_at_end(head)
-        k = builder.phi(I64)
-        k.add_incoming(start, before)
-        phis = [builder.phi(self.vector) for _ in init]
-        for phi, value in zip(phis, init, strict=True):
+        starts = [count, a, b, *values]
+        phis = [builder.phi(value.type) for value in starts]
+        for phi, value in zip(phis, starts, strict=True):
             phi.add_incoming(value, before)
-        builder.cbranch(builder.icmp_signed("<", k, stop), body, done)
-        builder.position_at_end(body)
-        values = list(phis)
-        for u in range(stride):
-            ka = builder.add(k, ir.Constant(I64, u))
-            kb = builder.mul(ka, ir.Constant(I64, self.columns))
-            values = self.step(self.at(a, ka), self.at(b, kb), values)
-        k.add_incoming(builder.add(k, ir.Constant(I64, stride)), builder.block)
-        for phi, value in zip(phis, values, strict=True):
-            phi.add_incoming(value, builder.block)
-        builder.branch(head)
+        left, a_now, b_now, *now = phis
+        results = body(a_now, b_now, now)
+        following = [
+            builder.sub(left, ir.Constant(I64, 1)),
+            self.at(a_now, strides[0]),
+            self.at(b_now, strides[1]),
+            *results,
+        ]
+        end = builder.block
+        for phi, value in zip(phis, following, strict=True):
+            phi.add_incoming(value, end)
+        builder.cbranch(builder.icmp_signed(">", following[0], ir.Constant(I64, 0)), head, done)
         builder.position_at_end(done)
-        return phis
+        if some is None:
+            return results
+        merged = [builder.phi(value.type) for value in values]
+        for phi, old, new in zip(merged, values, results, strict=True):
+            phi.add_incoming(old, before)
+            phi.add_incoming(new, end)
+        return merged
+
+    def counted(
+        self, extent: Any, loops: tuple[Loop, ...], a: Any, b: Any, values: list[Any]
+    ) -> list[Any]:
+        """A nest whose outermost extent is a run-time number."""
+        (_, a_stride, b_stride), inner = loops[0], loops[1:]
+        builder = self.builder
+
+        def steps(count: int) -> Any:
+            def body(a: Any, b: Any, values: list[Any]) -> list[Any]:
+                for u in range(count):
+                    place = self.at(a, u * a_stride), self.at(b, u * b_stride)
+                    values = self.nest(inner, *place, values)
+                return values
+
+            return body
+
+        if inner:
+            return self.loop(
+                extent, (a_stride, b_stride), a, b, values, steps(1), may_be_empty=True
+            )
+        groups = builder.udiv(extent, ir.Constant(I64, UNROLL))
+        strides = (UNROLL * a_stride, UNROLL * b_stride)
+        values = self.loop(groups, strides, a, b, values, steps(UNROLL), may_be_empty=True)
+        done = builder.mul(groups, ir.Constant(I64, UNROLL))
+        a = self.at(a, builder.mul(done, ir.Constant(I64, a_stride)))
+        b = self.at(b, builder.mul(done, ir.Constant(I64, b_stride)))
+        left = builder.sub(extent, done)
+        return self.loop(left, (a_stride, b_stride), a, b, values, steps(1), may_be_empty=True)
 
 
-def gemm_tile(
+def product_tile(
     dtype: str,
-    rows: int,
-    columns: int,
     lanes: int,
-    a_stride: int,
+    valid: int,
+    rows: tuple[int, ...],
+    loops: tuple[Loop, ...],
     c_stride: int,
     accumulate: bool,
 ) -> Intrinsic:
-    """The tile `tile(k, a, a_offset, b, b_offset, c, c_offset)` for kernel text.
+    """The tile `tile(extent, a, a_offset, b, b_offset, c, c_offset)` for kernel text.
 
-    `a`, `b`, `c` are pointers and the offsets count elements. Rows of `a` lie `a_stride` elements
-    apart, `b` is packed `[k][columns]`, rows of `c` lie `c_stride` elements apart. With
-    `accumulate` the product is added to `c`, else it is stored.
+    `a`, `b`, `c` are pointers and the offsets count elements. The tile has a row for each entry
+    of `rows` (the row's offset in A) and `valid` columns, contiguous in B, of which no more are
+    read. `loops` is the nest over k, outermost first; `extent` is the extent of the outermost
+    one where that is None. Rows of `c` lie `c_stride` elements apart and are written in whole
+    vectors. With `accumulate` the product is added to `c`, else it is stored.
     """
+    vectors = -(-valid // lanes)
 
     def emit(builder: Any, arguments: list[Any]) -> None:
-        tile = _Tile(builder, dtype, rows, columns, lanes, a_stride)
-        k, a, a_offset, b, b_offset, c, c_offset = arguments
+        tile = _Tile(builder, dtype, lanes, vectors, rows, valid)
+        extent, a, a_offset, b, b_offset, c, c_offset = arguments
         a, b, c = (tile.at(p, o) for p, o in ((a, a_offset), (b, b_offset), (c, c_offset)))
-        places = [i * c_stride + j * lanes for i in range(rows) for j in range(tile.count)]
+        places = [i * c_stride + j * lanes for i in range(len(rows)) for j in range(vectors)]
         zero = ir.Constant(tile.vector, [0.0] * lanes)
         values = [tile.load(c, p) if accumulate else zero for p in places]
-        even = builder.and_(k, ir.Constant(I64, -UNROLL))
-        values = tile.loop(ir.Constant(I64, 0), even, UNROLL, a, b, values)
-        values = tile.loop(even, k, 1, a, b, values)
+        if loops and loops[0][0] is None:
+            values = tile.counted(extent, loops, a, b, values)
+        else:
+            values = tile.nest(loops, a, b, values)
         for place, value in zip(places, values, strict=True):
             tile.store(value, c, place)
 

@@ -11,9 +11,8 @@ with stride and lhs_dilation swapped and the kernel turned around.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -21,122 +20,30 @@ from numpy.lib.stride_tricks import sliding_window_view
 from graphkeras.ir.builder import Builder
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.graph import Node, Value
-from graphkeras.ir.op import Array, Attr, Attrs, Contraction, Kind, Op, Sample, Sizes, register
+from graphkeras.ir.op import (
+    Array,
+    Attr,
+    Attrs,
+    Contraction,
+    Kind,
+    Op,
+    Sample,
+    Sizes,
+    View,
+    register,
+)
 from graphkeras.ir.ops.common import (
-    equal_index,
     expect_count,
     expect_dtype,
-    expect_length,
-    expect_positive,
     expect_same_dtype,
     fail,
     normal,
     static,
 )
+from graphkeras.ir.ops.conv_geometry import Geometry, geometry
 from graphkeras.ir.ops.slice_pad import pad_array
-from graphkeras.ir.scalar import Expr, as_index
+from graphkeras.ir.scalar import Expr
 from graphkeras.ir.types import TensorType
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Where windows lie: sizes of x, kernel and y, and the attributes, one entry a spatial dim."""
-
-    x: tuple[int, ...]
-    kernel: tuple[int, ...]
-    y: tuple[int, ...]
-    strides: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
-    lhs_dilation: tuple[int, ...]
-    rhs_dilation: tuple[int, ...]
-    groups: int
-    channels: int
-    filters: int
-
-    @property
-    def attrs(self) -> dict[str, Any]:
-        """The attributes of a `conv` with this geometry."""
-        names = ("strides", "padding", "lhs_dilation", "rhs_dilation", "groups")
-        return {name: getattr(self, name) for name in names}
-
-    def position(self, y: Sequence[Expr], kernel: Sequence[Expr]) -> tuple[list[Expr], list[Expr]]:
-        """Spatial position in x that meets kernel position `kernel` for y position `y`.
-
-        Conditions are given only where the position can fall outside x.
-        """
-        where: list[Expr] = []
-        conditions: list[Expr] = []
-        for d in range(len(self.x)):
-            low, gap = self.padding[d][0], self.lhs_dilation[d]
-            at = y[d] * self.strides[d] + kernel[d] * self.rhs_dilation[d]
-            at = at - low if low >= 0 else at + -low
-            last = (self.y[d] - 1) * self.strides[d] + (self.kernel[d] - 1) * self.rhs_dilation[d]
-            if low > 0:
-                conditions.append(at >= 0)
-            if last - low > (self.x[d] - 1) * gap:
-                conditions.append(at < (self.x[d] - 1) * gap + 1)
-            if gap > 1:
-                conditions.append(equal_index(at % gap, as_index(0)))
-            where.append(at // gap)
-        return where, conditions
-
-
-def _spatial(op: str, type: TensorType, which: str) -> tuple[int, ...]:
-    dims = type.shape[1:-1]
-    return tuple(static(op, d, f"spatial dim {i} of {which}") for i, d in enumerate(dims))
-
-
-def _window_count(
-    op: str, d: int, extent: int, window: int, stride: int, low: int, high: int
-) -> int:
-    """Number of windows along one spatial dim."""
-    room = extent + low + high - window
-    if room < 0:
-        fail(
-            op,
-            f"the kernel spans {window} in spatial dim {d}, more than the {extent + low + high} "
-            f"of the input ({extent} padded by {low} and {high})",
-        )
-    return room // stride + 1
-
-
-def _geometry(
-    op: str, x: TensorType, kernel: Sequence[int], filters: int, attrs: Attrs
-) -> Geometry:
-    """Checks the input and the attributes, and sizes the result."""
-    if not 3 <= x.rank <= 5:
-        fail(
-            op, f"the input must have 1 to 3 spatial dims between batch and channels, received {x}"
-        )
-    spatial = _spatial(op, x, "the input")
-    names = ("strides", "padding", "lhs_dilation", "rhs_dilation")
-    for name in names:
-        expect_length(op, name, attrs[name], len(spatial))
-        if name != "padding":
-            expect_positive(op, name, attrs[name])
-    expect_length(op, "kernel size", kernel, len(spatial))
-    channels = static(op, x.shape[-1], "the number of channels")
-    groups = attrs["groups"]
-    if groups < 1 or channels % groups or filters % groups:
-        fail(op, f"{channels} channels and {filters} filters do not split into {groups} groups")
-    sizes = [
-        _window_count(op, d, (n - 1) * gap + 1, (k - 1) * r + 1, s, low, high)
-        for d, (n, k, s, (low, high), gap, r) in enumerate(
-            zip(spatial, kernel, *(attrs[name] for name in names), strict=True)
-        )
-    ]
-    return Geometry(
-        spatial,
-        tuple(kernel),
-        tuple(sizes),
-        attrs["strides"],
-        attrs["padding"],
-        attrs["lhs_dilation"],
-        attrs["rhs_dilation"],
-        groups,
-        channels,
-        filters,
-    )
 
 
 def _conv_geometry(types: Sequence[TensorType], attrs: Attrs) -> Geometry:
@@ -147,14 +54,14 @@ def _conv_geometry(types: Sequence[TensorType], attrs: Attrs) -> Geometry:
     if w.rank != x.rank:
         fail("conv", f"the kernel must have {x.rank} dims as the input has, received {w} for {x}")
     shape = [static("conv", d, "every dim of the kernel") for d in w.shape]
-    geometry = _geometry("conv", x, shape[:-2], shape[-1], attrs)
-    if shape[-2] * geometry.groups != geometry.channels:
+    found = geometry("conv", x, shape[:-2], shape[-1], attrs)
+    if shape[-2] * found.groups != found.channels:
         fail(
             "conv",
             f"the kernel {w} takes {shape[-2]} channels a group; the input {x} has "
-            f"{geometry.channels} in {geometry.groups} group(s)",
+            f"{found.channels} in {found.groups} group(s)",
         )
-    return geometry
+    return found
 
 
 def _conv_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
@@ -171,11 +78,11 @@ def _kernel_grad_geometry(types: Sequence[TensorType], attrs: Attrs) -> Geometry
     if dy.rank != x.rank:
         fail(op, f"cotangent and input must have the same number of dims, received {dy} and {x}")
     filters = static(op, dy.shape[-1], "the number of filters")
-    geometry = _geometry(op, x, attrs["kernel_size"], filters, attrs)
-    expected = x.with_shape((x.shape[0], *geometry.y, filters))
+    found = geometry(op, x, attrs["kernel_size"], filters, attrs)
+    expected = x.with_shape((x.shape[0], *found.y, filters))
     if dy != expected:
         fail(op, f"the cotangent must be {expected} for the input {x}, received {dy}")
-    return geometry
+    return found
 
 
 def _kernel_grad_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
@@ -320,6 +227,20 @@ def _channel(group: Sequence[Expr], size: int, within: Expr) -> Expr:
     return group[0] * size + within if group else within
 
 
+def _view(
+    g: Geometry,
+    batch: Dim,
+    place: Callable[[Sequence[Expr], Sequence[Expr], Sequence[Expr]], list[Expr]],
+) -> View:
+    """X dilated and padded."""
+
+    def source(at: Sequence[Expr]) -> tuple[list[Expr], list[Expr]]:
+        where, conditions = g.source(at[1:-1])
+        return [at[0], *where, at[-1]], conditions
+
+    return View((batch, *g.extents, g.channels), place, source)
+
+
 def _conv_contraction(node: Node) -> Contraction:
     g = _conv_geometry([v.type for v in node.inputs], node.attrs)
     channels, filters = g.channels // g.groups, g.filters // g.groups
@@ -339,6 +260,11 @@ def _conv_contraction(node: Node) -> Contraction:
         lhs=lhs,
         rhs=lambda i, k, n: ([*k, _channel(i, filters, n[0])], []),
         out=lambda i, m, n: [*m, _channel(i, filters, n[0])],
+        view=_view(
+            g,
+            batch,
+            lambda i, m, k: [m[0], *g.place(m[1:], k[:-1]), _channel(i, channels, k[-1])],
+        ),
     )
 
 
@@ -361,6 +287,11 @@ def _kernel_grad_contraction(node: Node) -> Contraction:
         lhs=lhs,
         rhs=lambda i, k, n: ([*k, _channel(i, filters, n[0])], []),
         out=lambda i, m, n: [*m, _channel(i, filters, n[0])],
+        view=_view(
+            g,
+            batch,
+            lambda i, m, k: [k[0], *g.place(k[1:], m[:-1]), _channel(i, channels, m[-1])],
+        ),
     )
 
 

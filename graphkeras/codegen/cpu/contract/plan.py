@@ -1,0 +1,461 @@
+"""Every choice of a contraction's kernel, made before a line of it is written.
+
+    operand forms   IN_PLACE  read where it lies, by constant strides
+                    PADDED    the view with its zeros is laid out, some lines at a time
+                    PACKED    copied element by element into the order in which a tile reads
+    tile            rows x columns that keep the accumulators in registers, chosen so that
+                    tiles cover a run and the columns in as few cycles as possible
+    k               whole inside the tile; or, where it is long or known at run time, one of
+                    its dims is cut in chunks, each adding to a strip of the result in cache
+    shared dim      which positions are shared out among the threads
+
+The rows of the result are cut in runs: the trailing dims of m whose elements in A lie at one
+stride. A convolution's run is a line of its output; a matrix product is one run::
+
+    m = (n, oy, ox)                     units = n x oy       run = ox, in tiles of R rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from graphkeras.codegen.cpu.contract.access import Strides, linear, merged, strides
+from graphkeras.codegen.cpu.target import target
+from graphkeras.ir.dims import Dim, product
+from graphkeras.ir.graph import Value
+from graphkeras.ir.op import Contraction
+from graphkeras.ir.scalar import INDEX, Var
+from graphkeras.ir.types import TensorType
+
+K_WHOLE = 8192
+"""Longest k that a tile walks in one go: a panel of 32 columns is then 1 MiB, half of L2."""
+K_INNER = 1024
+"""Most steps of k inside one position of the dim that is cut."""
+K_CHUNK = 512
+"""Steps of k in a chunk."""
+B_ELEMENTS = 1 << 18
+"""Elements of B that are used together: 1 MiB of float32."""
+C_ELEMENTS = 1 << 17
+"""Elements of the strip of the result that chunks of k add to."""
+VIEW_ELEMENTS = 1 << 17
+"""Elements of a view that are laid out together: 512 KiB of float32."""
+IN_PLACE_STEP = 512
+"""Longest step of k in B, in elements, that is read in place: with longer ones each step is on
+another page and few sets of the cache are used."""
+PAGE = 4096
+"""Bytes; rows of A that lie this far apart compete for one set of the first-level cache."""
+MOST_ROWS = 14
+TAIL_ROWS = (4, 1)
+"""Rows of the tiles for what is left of a run whose length is known at run time only."""
+SHORT_RUN = 8
+"""Rows; several shorter runs share a tile where they can."""
+
+
+class Form(Enum):
+    """How a tile reads an operand."""
+
+    IN_PLACE = "in place"
+    PADDED = "padded"
+    PACKED = "packed"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """How the rows of the result are cut."""
+
+    lead: int
+    """Dims of m before the run; every position in them is a unit."""
+    extent: Dim
+    """Rows of a run."""
+    rows: tuple[int, ...]
+    """Offset in A of each row of a tile from the tile's first."""
+    step: int
+    """Offset in A from a tile to the next of the run."""
+
+    @property
+    def per_unit(self) -> int | None:
+        """Tiles of a run; None where known at run time only."""
+        return -(-self.extent // len(self.rows)) if isinstance(self.extent, int) else None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How k is cut in chunks."""
+
+    dim: int
+    """The dim of k that is cut; those before it are walked one position at a time."""
+    length: int
+    """Positions of that dim in a chunk."""
+    inner: int
+    """Steps of k in each position."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The part of a view that is laid out together (PADDED)."""
+
+    images: int | None
+    """Positions of the first dim, where that is cut as a dim of k; None: it is a dim of m."""
+    lines: int
+    """Most lines of the first spatial dim."""
+    line_step: int
+    """Lines of the view from one line of the result, or of k, to the next."""
+    group: int
+    """Lines of the result, or of k, that are laid out together."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The choices for one contraction."""
+
+    a: Form
+    b: Form
+    dtype: str
+    itemsize: int
+    lanes: int
+    width: int
+    """Columns of a tile, a multiple of lanes."""
+    block: int
+    """Columns that are finished together, a multiple of width."""
+    runs: Runs
+    a_strides: Strides
+    """For (b, m, k); of the copy where there is one."""
+    b_strides: Strides
+    """For (b, k, n); of the copy where there is one."""
+    a_pitch: int
+    """Elements of a packed row of A."""
+    a_by_k: bool
+    """Whether A is packed with its rows side by side: element (k, row), not (row, k)."""
+    cut: Cut | None
+    """None: k is whole."""
+    k_elements: int
+    """Steps of k in a chunk, or in all."""
+    loops: tuple[tuple[int | None, int, int], ...]
+    """The tile's nest over k: extent, stride in A, stride in B."""
+    strip: int
+    """Tiles of rows that are finished together."""
+    layout: Layout | None
+    shared: str
+    """`"b"`, `"m"` or `"n"`."""
+
+
+def make_plan(rule: Contraction, result: TensorType, a: Value, b: Value) -> Plan:
+    """The plan of a contraction.
+
+    Args:
+        rule: What is contracted.
+        result: Its type.
+        a: Left operand; one without producer lies in memory.
+        b: Right operand.
+    """
+    return _Planner(rule, result, a, b).run()
+
+
+class _Planner:
+    def __init__(self, rule: Contraction, result: TensorType, a: Value, b: Value) -> None:
+        self.rule = rule
+        self.result = result
+        self.a, self.b = a, b
+        cpu = target()
+        self.registers = cpu.registers
+        self.lanes = max(1, cpu.lanes * 4 // result.itemsize)
+        columns = product(rule.n)
+        self.columns = columns if isinstance(columns, int) else None
+        self.cut = self._whole_or_cut()
+        self.layout: Layout | None = None
+
+    def run(self) -> Plan:
+        """All choices, in the order in which one depends on another."""
+        rule = self.rule
+        b_strides = self._b_in_place()
+        a_form, a_strides = self._a_form()
+        by_k = a_form is Form.PACKED and self._rows_are_neighbours()
+        pitch = -(-self._steps() // self.lanes) * self.lanes + self.lanes
+        vectors, runs = self._tile(a_strides, 1 if by_k else pitch)
+        width = vectors * self.lanes
+        rows = len(runs.rows)
+        if a_strides is None:
+            steps = self._packed_steps(rows if by_k else 1)
+            a_strides = Strides(0, ((0,) * len(rule.batch), (0,) * len(rule.m), steps))
+        b_form = Form.IN_PLACE if b_strides else Form.PACKED
+        if b_strides is None:
+            steps = self._packed_steps(width)
+            b_strides = Strides(0, ((0,) * len(rule.batch), steps, (1,) * len(rule.n)))
+        block = self._block(width)
+        return Plan(
+            a=a_form,
+            b=b_form,
+            dtype=self.result.dtype,
+            itemsize=self.result.itemsize,
+            lanes=self.lanes,
+            width=width,
+            block=block,
+            runs=runs,
+            a_strides=a_strides,
+            b_strides=b_strides,
+            a_pitch=pitch,
+            a_by_k=by_k,
+            cut=self.cut,
+            k_elements=self._steps(),
+            loops=self._loops(a_strides.dims[2], b_strides.dims[1]),
+            strip=1 if self.cut is None else self._strip(block, runs),
+            layout=self.layout,
+            shared=self._shared(runs, width),
+        )
+
+    # ---- k
+
+    def _whole_or_cut(self) -> Cut | None:
+        k = self.rule.k
+        total = product(k)
+        if isinstance(total, int) and total <= K_WHOLE:
+            return None
+        for dim in range(len(k)):
+            inner = product(k[dim + 1 :])
+            if isinstance(inner, int) and inner <= K_INNER:
+                length = max(1, K_CHUNK // max(1, inner))
+                extent = k[dim]
+                return Cut(dim, min(length, extent) if isinstance(extent, int) else length, inner)
+        raise AssertionError("a single dim has one step inside it")
+
+    def _steps(self) -> int:
+        if self.cut is not None:
+            return self.cut.length * self.cut.inner
+        total = product(self.rule.k)
+        assert isinstance(total, int)
+        return total
+
+    def _packed_steps(self, unit: int) -> tuple[int, ...]:
+        """Strides along k in a packed block, whose steps lie `unit` elements apart."""
+        k = self.rule.k
+        first = 0 if self.cut is None else self.cut.dim
+        result = [0] * len(k)
+        step: Dim = unit
+        for dim in reversed(range(first, len(k))):
+            assert isinstance(step, int)
+            result[dim] = step
+            step = product((step, k[dim]))
+        return tuple(result)
+
+    def _loops(self, a: Sequence[int], b: Sequence[int]) -> tuple[tuple[int | None, int, int], ...]:
+        first = 0 if self.cut is None else self.cut.dim + 1
+        nest: list[tuple[int | None, int, int]] = []
+        if self.cut is not None:
+            nest.append((None, a[self.cut.dim], b[self.cut.dim]))
+        for axis in merged(self.rule.k[first:], a[first:], b[first:]):
+            assert isinstance(axis.extent, int)
+            nest.append((axis.extent, axis.strides[0], axis.strides[1]))
+        return tuple(nest)
+
+    # ---- operands
+
+    def _names(self, *groups: str) -> list[list[Var]]:
+        sizes = {g: len(getattr(self.rule, {"b": "batch"}.get(g, g))) for g in groups}
+        return [[Var(INDEX, f"{g}{i}") for i in range(sizes[g])] for g in groups]
+
+    def _counts(self, *groups: str) -> list[int]:
+        return [len(names) for names in self._names(*groups)]
+
+    def _b_in_place(self) -> Strides | None:
+        rule, b = self.rule, self.b
+        if (
+            b.producer is not None
+            or self.columns is None
+            or rule.rhs(*self._names("b", "k", "n"))[1]
+        ):
+            return None
+        found = strides(lambda *p: rule.rhs(*p)[0], b.type.shape, self._counts("b", "k", "n"))
+        if found is None:
+            return None
+        columns = merged(rule.n, found.dims[2])
+        steps = [s for s, d in zip(found.dims[1], rule.k, strict=True) if d != 1]
+        near = not steps or steps[-1] <= IN_PLACE_STEP
+        neighbours = not columns or (len(columns) == 1 and columns[0].strides == (1,))
+        return found if near and neighbours else None
+
+    def _a_form(self) -> tuple[Form, Strides | None]:
+        rule, a = self.rule, self.a
+        names = self._names("b", "m", "k")
+        if a.producer is None and not rule.lhs(*names)[1]:
+            found = strides(lambda *p: rule.lhs(*p)[0], a.type.shape, self._counts("b", "m", "k"))
+            if found is not None and self._suits(found):
+                return Form.IN_PLACE, found
+        padded = self._padded()
+        return (Form.PADDED, padded) if padded else (Form.PACKED, None)
+
+    def _suits(self, found: Strides) -> bool:
+        """Whether tiles can read rows at these strides, and do not compete for cache sets."""
+        lead, extent, step = self._run(found.dims[1])
+        if lead and not isinstance(extent, int):
+            return False
+        return self.rule.view is not None or step * self.result.itemsize % PAGE != 0 or step == 0
+
+    def _rows_are_neighbours(self) -> bool:
+        """Whether the next row of A is the next element in memory."""
+        b, m, k = self._names("b", "m", "k")
+        place = self.rule.lhs(b, m, k)[0]
+        last = linear(place[-1]) if place else None
+        return bool(last and m and last.get(m[-1].name) == 1)
+
+    def _padded(self) -> Strides | None:
+        """Strides in the part of the view that is laid out, which is chosen here."""
+        rule, view = self.rule, self.rule.view
+        if view is None or not all(isinstance(d, int) for d in view.shape[1:]):
+            return None
+        b, m, k = self._names("b", "m", "k")
+        place = view.place(b, m, k)
+        image, line = linear(place[0]), linear(place[1])
+        assert image is not None
+        assert line is not None
+        by_m = m[0].name in image
+        if not by_m and self.cut is None:
+            extent = rule.k[0]
+            inner = product(rule.k[1:])
+            assert isinstance(extent, int)
+            assert isinstance(inner, int)
+            self.cut = Cut(0, extent, inner)
+        if not by_m and self.cut is not None and self.cut.dim > 1:
+            return None
+        own = m[1] if by_m else k[1]
+        step = line[own.name]
+        lines, per_line = view.shape[1], product(view.shape[2:])
+        extent = rule.m[1] if by_m else rule.k[1]
+        assert isinstance(lines, int)
+        assert isinstance(per_line, int)
+        assert isinstance(extent, int)
+        more = lines - (extent - 1) * step
+        fits = max(1, (VIEW_ELEMENTS // per_line - more) // step + 1)
+        whole_image = by_m or self.cut is None or self.cut.dim == 0
+        if by_m:
+            group = min(extent, fits)
+            self.layout = Layout(None, (group - 1) * step + more, step, group)
+        elif whole_image:
+            assert self.cut is not None
+            images = max(1, min(self.cut.length, VIEW_ELEMENTS // (lines * per_line)))
+            self.cut = Cut(0, images, self.cut.inner)
+            self.layout = Layout(images, lines, step, extent)
+        else:
+            assert self.cut is not None
+            group = min(self.cut.length, fits)
+            self.cut = Cut(1, group, self.cut.inner)
+            self.layout = Layout(1, (group - 1) * step + more, step, group)
+        found = strides(view.place, view.shape, self._counts("b", "m", "k"))
+        if found is None or not (by_m or whole_image):
+            return found and _without(found, k_dim=0)
+        return _without(found, m_dim=0) if by_m else found
+
+    # ---- tile
+
+    def _tile(self, a: Strides | None, pitch: int) -> tuple[int, Runs]:
+        """Vectors of a tile's row, and the runs."""
+        m = self.rule.m
+        if a is None:
+            extent = product(m)
+            rows, vectors = self._shape(extent, None)
+            return vectors, Runs(0, extent, tuple(i * pitch for i in range(rows)), 0)
+        along = a.dims[1]
+        lead, extent, step = self._run(along)
+        outer = m[lead - 1] if lead else 1
+        if isinstance(extent, int) and extent < SHORT_RUN and isinstance(outer, int):
+            most = MOST_ROWS // extent
+            together = max(q for q in range(1, most + 1) if outer % q == 0)
+            if together > 1:
+                rows, vectors = self._shape(extent * outer, extent * together)
+                far = along[lead - 1]
+                places = tuple(i // extent * far + i % extent * step for i in range(rows))
+                return vectors, Runs(lead - 1, extent * outer, places, together * far)
+        rows, vectors = self._shape(extent, None)
+        return vectors, Runs(lead, extent, tuple(i * step for i in range(rows)), rows * step)
+
+    def _run(self, along: Sequence[int]) -> tuple[int, Dim, int]:
+        """Dims before the run, its rows and its stride, from the strides of m."""
+        m = self.rule.m
+        lead = len(m)
+        while lead and len(merged(m[lead - 1 :], along[lead - 1 :])) <= 1:
+            lead -= 1
+        run = merged(m[lead:], along[lead:])
+        return (lead, run[0].extent, run[0].strides[0]) if run else (lead, 1, 0)
+
+    def _shape(self, run: Dim, rows: int | None) -> tuple[int, int]:
+        """Rows and vectors of the tile with the fewest cycles for a run and all columns."""
+        vectors = -(-self.columns // self.lanes) if self.columns is not None else None
+        best: tuple[float, int, int] | None = None
+        for v in (1, 2, 3, 4):
+            if vectors is not None and v > vectors:
+                continue
+            most = min(MOST_ROWS, (self.registers - 1 - v) // v)
+            if isinstance(run, int):
+                most = min(most, max(1, run))
+            candidates = [rows] if rows is not None else range(1, most + 1)
+            for r in candidates:
+                if r > most and rows is None:
+                    continue
+                cost = self._cost(run, r, vectors, v)
+                if best is None or cost < best[0]:
+                    best = (cost, r, v)
+        assert best is not None
+        return best[1], best[2]
+
+    def _cost(self, run: Dim, rows: int, vectors: int | None, width: int) -> float:
+        """Cycles a step of k, for a run (a row where its length is unknown) and all columns."""
+        across = [(width, 1.0)] if vectors is None else _pieces(vectors, width)
+        down = _pieces(run, rows) if isinstance(run, int) else [(rows, 1 / rows)]
+        cycles = sum(n * c * self._cycles(r, v) for r, n in down for v, c in across)
+        if vectors is None:
+            cycles /= width
+        tails = (len(across) > 1) + (len(down) > 1)
+        return cycles * (1 + 0.03 * tails) - 1e-6 * rows * width
+
+    def _cycles(self, rows: int, vectors: int) -> float:
+        """A step of k of one tile: two multiply-adds and two loads a cycle, latency 4."""
+        spilled = max(0, rows * vectors + vectors + 1 - self.registers)
+        return max(rows * vectors / 2, (rows + vectors) / 2, 4.0) + 2 * spilled
+
+    # ---- blocks
+
+    def _block(self, width: int) -> int:
+        block = max(width, B_ELEMENTS // max(1, self._steps()) // width * width)
+        if self.columns is not None:
+            return min(block, max(1, -(-self.columns // width)) * width)
+        return min(block, max(width, 1024 // width * width))
+
+    def _strip(self, block: int, runs: Runs) -> int:
+        strip = max(1, C_ELEMENTS // (block * len(runs.rows)))
+        tiles = product((*self.rule.m[: runs.lead], runs.per_unit or 0))
+        return min(strip, max(1, tiles)) if isinstance(tiles, int) and runs.per_unit else strip
+
+    def _shared(self, runs: Runs, width: int) -> str:
+        rule = self.rule
+        if not isinstance(product(rule.batch), int):
+            return "b"
+        rows = product(rule.m)
+        if self.columns is None:
+            return "n" if isinstance(rows, int) else "m"
+        if self.columns < 2 * width:
+            return "m"
+        if not isinstance(runs.extent, int):
+            # One run as long as the batch, or longer: images times pixels.
+            return "n" if len(rule.m) == 1 else "m"
+        known = product([d for d in rule.m if isinstance(d, int)])
+        assert isinstance(known, int)
+        if isinstance(rows, int):
+            return "m" if known >= self.columns else "n"
+        return "n" if self.columns >= 256 and known <= 400 else "m"
+
+
+def _pieces(total: int, size: int) -> list[tuple[int, float]]:
+    """(size, count) of the parts of `total` cut in parts of `size` and a rest."""
+    parts = [(size, float(total // size)), (total % size, 1.0)]
+    return [(s, c) for s, c in parts if s and c]
+
+
+def _without(found: Strides, m_dim: int | None = None, k_dim: int | None = None) -> Strides:
+    """Strides with one dim's position left out: it is the one that is laid out."""
+    b, m, k = found.dims
+    if m_dim is not None:
+        m = tuple(0 if i == m_dim else s for i, s in enumerate(m))
+    if k_dim is not None:
+        k = tuple(0 if i == k_dim else s for i, s in enumerate(k))
+    return Strides(found.start, (b, m, k))

@@ -1,0 +1,174 @@
+"""What is decided for a contraction: operand forms, tiles, chunks, and what is shared out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from graphkeras import config
+from graphkeras.codegen.cpu.contract.access import linear, merged, strides
+from graphkeras.codegen.cpu.contract.plan import C_ELEMENTS, VIEW_ELEMENTS, Form, Plan, make_plan
+from graphkeras.codegen.cpu.target import AVX2, AVX512, GENERIC
+from graphkeras.ir import Builder, Size, TensorType
+from graphkeras.ir.dims import Dim
+from graphkeras.ir.op import get_op
+from graphkeras.ir.scalar import INDEX, Const, Var
+
+N = Size.symbol("N")
+TARGETS = {t.name: t for t in (AVX512, AVX2, GENERIC)}
+
+
+def plan_of(op: str, *shapes: tuple[Dim, ...], cpu: str = "avx512", **attrs: Any) -> Plan:
+    b = Builder("plan")
+    values = [b.input(TensorType(s), f"x{i}") for i, s in enumerate(shapes)]
+    node = b.build([b.emit(op, *values, **attrs)]).nodes[0]
+    rule = get_op(op).contraction
+    assert rule is not None
+    with config.override(cpu=cpu):
+        return make_plan(rule(node), node.types[0], *node.inputs)
+
+
+def product(a: tuple[Dim, ...], b: tuple[Dim, ...], ca: int, cb: int, **kind: Any) -> Plan:
+    attrs = {"lhs_batch": (), "rhs_batch": (), "lhs_contract": (ca,), "rhs_contract": (cb,)}
+    return plan_of("dot_general", a, b, **attrs, **kind)
+
+
+def conv(
+    x: tuple[Dim, ...], w: tuple[int, ...], pad: int = 0, stride: int = 1, **kind: Any
+) -> Plan:
+    attrs = {
+        "strides": (stride, stride),
+        "padding": ((pad, pad),) * 2,
+        "lhs_dilation": (1, 1),
+        "rhs_dilation": (1, 1),
+        "groups": 1,
+    }
+    return plan_of("conv", x, w, **attrs, **kind)
+
+
+def test_a_convolution_without_padding_is_read_in_place() -> None:
+    plan = conv((N, 13, 13, 32), (3, 3, 32, 64))
+    assert (plan.a, plan.b) == (Form.IN_PLACE, Form.IN_PLACE)
+    # A line of the output is one tile; kernel rows, then runs of (kernel column, channel).
+    assert plan.runs.rows == tuple(32 * i for i in range(11))
+    assert plan.loops == ((3, 13 * 32, 96 * 64), (96, 1, 64))
+    assert plan.cut is None
+
+
+def test_padding_is_laid_out_in_bands_that_fit_the_cache() -> None:
+    plan = conv((N, 112, 112, 64), (3, 3, 64, 64), pad=1)
+    assert plan.a is Form.PADDED
+    assert plan.layout is not None
+    assert plan.layout.images is None
+    assert plan.layout.lines == plan.layout.group + 2
+    assert plan.layout.lines * 114 * 64 <= VIEW_ELEMENTS
+
+
+def test_a_pointwise_convolution_is_one_run_of_pixels() -> None:
+    plan = conv((N, 14, 14, 256), (1, 1, 256, 64))
+    assert plan.a is Form.IN_PLACE
+    assert plan.runs.lead == 0
+    assert plan.runs.per_unit is None
+    assert plan.loops == ((256, 1, 64),)
+
+
+def test_short_lines_share_a_tile() -> None:
+    plan = conv((N, 6, 6, 16), (3, 3, 16, 32))
+    # Output lines of 4: two lines of four make a tile of eight rows.
+    assert plan.runs.rows == (0, 16, 32, 48, 96, 112, 128, 144)
+
+
+def test_a_kernel_gradient_cuts_the_batch() -> None:
+    plan = plan_of(
+        "conv_kernel_grad",
+        (N, 13, 13, 32),
+        (N, 11, 11, 64),
+        kernel_size=(3, 3),
+        strides=(1, 1),
+        padding=((0, 0), (0, 0)),
+        lhs_dilation=(1, 1),
+        rhs_dilation=(1, 1),
+        groups=1,
+    )
+    assert (plan.a, plan.b) == (Form.IN_PLACE, Form.IN_PLACE)
+    assert plan.cut is not None
+    assert (plan.cut.dim, plan.cut.inner) == (0, 121)
+    assert plan.loops[0] == (None, 13 * 13 * 32, 121 * 64)
+    assert plan.strip * len(plan.runs.rows) * plan.block <= C_ELEMENTS
+
+
+def test_large_images_are_cut_by_lines() -> None:
+    plan = plan_of(
+        "conv_kernel_grad",
+        (N, 56, 56, 8),
+        (N, 56, 56, 8),
+        kernel_size=(3, 3),
+        strides=(1, 1),
+        padding=((1, 1), (1, 1)),
+        lhs_dilation=(1, 1),
+        rhs_dilation=(1, 1),
+        groups=1,
+    )
+    assert plan.a is Form.PADDED
+    assert plan.cut is not None
+    assert plan.cut.dim == 1
+    assert plan.layout is not None
+    assert plan.layout.lines == plan.cut.length + 2
+
+
+def test_rows_that_compete_for_the_cache_are_packed() -> None:
+    assert product((N, 1024), (1024, 64), 1, 0).a is Form.PACKED
+    assert product((N, 1000), (1000, 64), 1, 0).a is Form.IN_PLACE
+
+
+def test_rows_that_are_neighbours_are_packed_side_by_side() -> None:
+    packed = product((1000, N), (1000, 2048), 0, 0)
+    assert packed.a is Form.PACKED
+    assert packed.a_by_k
+
+
+def test_columns_far_apart_or_transposed_are_packed() -> None:
+    assert product((N, 64), (64, 512), 1, 0).b is Form.IN_PLACE
+    assert product((N, 64), (64, 513), 1, 0).b is Form.PACKED
+    assert product((N, 64), (32, 64), 1, 1).b is Form.PACKED
+
+
+def test_what_is_shared_out() -> None:
+    assert product((N, 784), (784, 128), 1, 0).shared == "n"
+    assert product((N, 64), (64, 10), 1, 0).shared == "m"
+    assert conv((N, 58, 58, 64), (3, 3, 64, 64)).shared == "m"
+    assert conv((N, 7, 7, 512), (1, 1, 512, 2048)).shared == "m"
+    assert conv((N, 9, 9, 512), (3, 3, 512, 512)).shared == "n"
+
+
+@pytest.mark.parametrize("cpu", list(TARGETS))
+@pytest.mark.parametrize("columns", [1, 10, 16, 32, 48, 64, 100, 257])
+@pytest.mark.parametrize("line", [1, 3, 5, 7, 11, 14, 26, 56, 112])
+def test_a_tile_fits_the_registers(cpu: str, columns: int, line: int) -> None:
+    plan = conv((N, 3, line + 2, 4), (3, 3, 4, columns), cpu=cpu)
+    vectors, rows = plan.width // plan.lanes, len(plan.runs.rows)
+    assert rows * vectors + vectors + 1 <= TARGETS[cpu].registers
+    assert plan.lanes == TARGETS[cpu].lanes
+
+
+def test_linear_forms() -> None:
+    x, y = Var(INDEX, "x"), Var(INDEX, "y")
+    assert linear(x * 3 + (y - 2) * 5 + x) == {"x": 4, "y": 5, "": -10}
+    assert linear(x * y) is None
+    assert linear(x // 2) is None
+    assert linear(Const(INDEX, 4)) == {"": 4}
+
+
+def test_strides_need_known_inner_dims() -> None:
+    assert strides(lambda p: [p[1], p[0]], (4, 6), [2]) is not None
+    found = strides(lambda p: [p[1] * 2 + 1, p[0]], (4, 6), [2])
+    assert found is not None
+    assert (found.start, found.dims) == (6, ((1, 12),))
+    assert strides(lambda p: [p[0], p[1]], (4, N), [2]) is None
+
+
+def test_dims_that_act_as_one_are_merged() -> None:
+    axes = merged((N, 4, 1, 3), (12, 3, 7, 1), (24, 6, 9, 2))
+    assert [(str(axis.extent), axis.strides) for axis in axes] == [("12*N", (1, 2))]
+    assert len(merged((2, 3), (4, 1))) == 2
