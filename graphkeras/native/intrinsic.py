@@ -5,7 +5,7 @@ place. It comes from an import, or from a factory that is called once, at module
 literals::
 
     from graphkeras.codegen.cpu.intrinsics import udiv          an `Intrinsic`
-    tile = gemm_tile('float32', 12, 32, 16, 512, 64, True)      a factory that returns one
+    tile = product_tile("float32", 16, 32, (0, 64), ((64, 1, 32),), 32, False)    a factory
 
 Types are named as in kernel text: `"int64"`, `"float32"`, `"bool"`, `"void"`; with `*` behind it
 the name means a pointer.

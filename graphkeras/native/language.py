@@ -7,7 +7,7 @@ Kernel text is a small part of Python that Numba accepts too::
     from graphkeras.codegen.cpu.intrinsics import float32_at, udiv
 
     LIMIT = 4 * 16                                  constants
-    tile = gemm_tile('float32', 12, 32)             a factory of an intrinsic, given literals
+    tile = product_tile('float32', 16, 32, ...)     a factory of an intrinsic, given literals
 
     def kernel(tid, nthreads, argv):                functions; one that is called is inlined
 
