@@ -14,6 +14,7 @@ from typing import Any
 from llvmlite import ir
 
 from graphkeras.native.intrinsic import Emit, Intrinsic, declared
+from graphkeras.native.vector_math import EMITTERS, SINGLE_ONLY
 
 
 def _llvm(name: str) -> Emit:
@@ -35,6 +36,19 @@ def _library(name: str) -> Emit:
         kind = arguments[0].type
         symbol = f"{name}f" if isinstance(kind, ir.FloatType) else name
         return builder.call(_pure(builder, symbol, kind, len(arguments)), arguments)
+
+    return emit
+
+
+def _formula(name: str) -> Emit:
+    """A formula of `vector_math`; the C library's float64 where there is none for it."""
+    formula, library = EMITTERS[f"math.{name}"], _library(name)
+    if f"math.{name}" not in SINGLE_ONLY:
+        return formula
+
+    def emit(builder: Any, arguments: list[Any]) -> Any:
+        single = isinstance(arguments[0].type, ir.FloatType)
+        return (formula if single else library)(builder, arguments)
 
     return emit
 
@@ -61,15 +75,15 @@ def _rows(
 
 
 FUNCTIONS: dict[str, Intrinsic] = {
-    **_rows(("exp", "log", "sin", "cos", "sqrt", "fabs"), _llvm),
-    **_rows(("pow",), _llvm, 2),
-    **_rows(("atan2",), _library, 2),
+    **_rows(("sqrt", "fabs"), _llvm),
+    **_rows(("pow", "atan2"), _formula, 2),
     **_rows(
         (
-            *("expm1", "log1p", "erf", "tan", "asin", "acos", "atan"),
-            *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
+            *("exp", "expm1", "log", "log1p", "tanh", "erf"),
+            *("sin", "cos", "tan", "asin", "acos", "atan"),
+            *("sinh", "cosh", "asinh", "acosh", "atanh"),
         ),
-        _library,
+        _formula,
     ),
     "math.isfinite": Intrinsic("math.isfinite", ("F",), "bool", _is_finite),
     "np.floor": Intrinsic("np.floor", ("F",), "F", _llvm("floor")),

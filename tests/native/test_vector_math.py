@@ -17,13 +17,13 @@ from graphkeras.native.vector_math import EMITTERS, SINGLE_ONLY
 from tests.native.loops import Array, compiled, cpus, loop_module, optimised
 
 SINGLE_BOUNDS = {
-    "exp": 1.7,
+    "exp": 1.9,
     "expm1": 1.6,
     "log": 1.0,
     "log1p": 1.6,
     "tanh": 1.6,
     "erf": 1.6,
-    **{name[5:]: 0.6 for name in SINGLE_ONLY},
+    **{name[5:]: 0.6 for name in sorted(SINGLE_ONLY)},
 }
 DOUBLE_BOUNDS = {"exp": 1.9, "expm1": 2.0, "log": 1.0, "log1p": 1.6, "tanh": 1.8, "erf": 1.6}
 NUMPY = {name: name.replace("a", "arc", 1) for name in ("asin", "acos", "atan", "atan2")}

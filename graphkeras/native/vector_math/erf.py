@@ -50,7 +50,7 @@ _LARGE_DOUBLE = (
 def erf(x: Number) -> Number:
     """Gauss error function.
 
-    float32: 1.0 ulp. float64: 1.0 ulp. Without fma an x below eight times the smallest normal
+    float32: 1.13 ulp. float64: 1.1 ulp. Without fma an x below eight times the smallest normal
     number is its own result: x P is no normal number there, and zero.
     """
     size = magnitude(x)

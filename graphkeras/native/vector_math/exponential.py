@@ -21,9 +21,9 @@ result) with the error named beside them, rounded to the format.
 
 Errors are in units in the last place of the result (ulp), the largest ones found; numbers below
 the normal range count as zero, as operand and as result. float32: all 2**32 operands, against
-float64 functions. float64: 10**7 random operands over the whole range and around the places where
-a formula changes, against the C library's 80-bit functions. "No fma": on a CPU without fused
-multiply-add.
+float64 functions. float64: 4 * 10**5 random operands over the whole range and around the places
+where a formula changes, against the C library's 80-bit functions. "No fma": on a CPU without
+fused multiply-add.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def _constants(x: Number) -> _Constants:
 def exp(x: Number) -> Number:
     """Exponential function. A result within a rounding error of the smallest normal may be 0.
 
-    float32: EXP1 ulp (no fma: EXP2). float64: 1.7 ulp.
+    float32: 1.49 ulp (no fma: 1.8, a sample). float64: 1.7 ulp.
     """
     c = _constants(x)
     return exp_inside(at_least(at_most(x, c.exp_high), c.exp_low))
@@ -159,7 +159,7 @@ def _minus_ln2(n: Number, x: Number) -> Number:
 def expm1(x: Number) -> Number:
     """exp(x) - 1, exact near 0; -0 stays -0.
 
-    float32: 1.0 ulp. float64: 1.0 ulp.
+    float32: 1.55 ulp. float64: 1.8 ulp.
     """
     c = _constants(x)
     limited = at_least(at_most(x, c.exp_high), c.expm1_low)
@@ -176,7 +176,7 @@ def expm1(x: Number) -> Number:
 def tanh(x: Number) -> Number:
     """Hyperbolic tangent: a polynomial near 0, else 1 - 2 / (exp(2 x) + 1).
 
-    float32: 1.0 ulp. float64: 1.0 ulp.
+    float32: 1.45 ulp. float64: 1.6 ulp.
     """
     c = _constants(x)
     size = magnitude(x)
@@ -236,7 +236,7 @@ def _log_edges(x: Number, result: Number) -> Number:
 def log(x: Number) -> Number:
     """Natural logarithm; -inf at 0, NaN below.
 
-    float32: 1.0 ulp. float64: 1.0 ulp.
+    float32: 0.87 ulp. float64: 0.8 ulp.
     """
     k, m = _split(x)
     return _log_edges(x, _log_of(m - 1.0, from_integer(k)))
@@ -245,7 +245,7 @@ def log(x: Number) -> Number:
 def log1p(x: Number) -> Number:
     """log(1 + x), exact near 0; -inf at -1, NaN below; -0 stays -0.
 
-    float32: 1.0 ulp. float64: 1.0 ulp.
+    float32: 1.43 ulp. float64: 1.1 ulp.
     """
     u = 1.0 + x
     lost = x - (u - 1.0)
