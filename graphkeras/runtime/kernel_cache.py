@@ -166,10 +166,10 @@ def _sources_digest() -> bytes:
     """
     root = Path(graphkeras.__file__).parent
     sources = [root / "runtime/intrinsics.py"]
-    sources += [*root.glob("native/*.py"), *root.glob("codegen/cpu/*.py")]
+    sources += [*(root / "native").rglob("*.py"), *(root / "codegen" / "cpu").rglob("*.py")]
     digest = hashlib.sha256()
     for path in sorted(sources):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.digest()
 
 
