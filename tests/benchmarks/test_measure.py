@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ from benchmarks.measure import chosen_rows, measure
 from benchmarks.rows import ONE_THREAD, ROWS, SECTIONS, Below, Faster, Row, Share, Threads
 from benchmarks.systems import OURS, SYSTEMS, limits
 from benchmarks.systems.graphkeras_api import contraction
-from benchmarks.team import SystemFailed, Team
+from benchmarks.team import ROOT, SystemFailed, Team
 from benchmarks.work import Convolution, Fresh, Prediction, Product, sample_of
 from graphkeras.ir.evaluate import evaluate
 from graphkeras.runtime.machine import Level, Machine
@@ -74,6 +77,29 @@ def test_a_process_is_asked_and_says_what_went_wrong(tmp_path):
             team.ask("numpy", "prepare", "predict/convnet-1")
         with pytest.raises(SystemFailed, match="RuntimeError: nothing is prepared"):
             team.ask("numpy", "run", "predict/convnet-1")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+def test_a_stopped_worker_ends_with_a_parent_that_is_killed(tmp_path):
+    code = (
+        "import sys, os, pathlib; from benchmarks.team import Member\n"
+        "m = Member('numpy', sys.executable, pathlib.Path(sys.argv[1]))\n"
+        "m.ask('prepare', 'product/512'); print(m._process.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "log")],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=120,
+    )
+    state = Path(f"/proc/{int(done.stdout)}/status")
+    for _ in range(100):
+        # Its new parent may take a moment to collect it.
+        if not state.exists() or "State:\tZ" in state.read_text():
+            return
+        time.sleep(0.05)
+    pytest.fail("the worker is still there")
 
 
 def test_rows_are_chosen_by_key_or_by_its_beginning():
