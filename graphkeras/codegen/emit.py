@@ -34,9 +34,19 @@ from graphkeras.codegen.kernel_ir import (
 from graphkeras.codegen.program import Share
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.graph import Graph, Node, Value
-from graphkeras.ir.op import Index, Kind, get_op
+from graphkeras.ir.op import Index, Kind, Reduction, get_op
 from graphkeras.ir.position import Position
-from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, RuntimeSize, Var, as_index
+from graphkeras.ir.scalar import (
+    INDEX,
+    Apply,
+    Const,
+    Expr,
+    Load,
+    RuntimeSize,
+    Var,
+    as_index,
+    conjunction,
+)
 
 
 @dataclass
@@ -233,10 +243,6 @@ class Elements:
         self.writer.blocks[target].memo[value, offset] = result
         return result
 
-    def give(self, value: Value, position: Position, element: Expr) -> None:
-        """Says what the element of `value` at `position` is, in the current block."""
-        self.writer.blocks[-1].memo[value, position.flat] = element
-
     def _element(self, value: Value, position: Position) -> Expr:
         node = value.producer
         if node is None:
@@ -247,11 +253,41 @@ class Elements:
         if op.kind is Kind.ELEMENTWISE:
             operands = tuple(self.read(v, same_element(v, position)) for v in node.inputs)
             return Apply(value.type.dtype, op.template(node), operands)
+        if op.reduction is not None:
+            return self._small_window(node, op.reduction(node), position)
         assert op.element is not None, f"{node.op} has no element rule"
         self._stack.append(node)
         result = op.element(self, node, position)
         self._stack.pop()
         return result
+
+    def _small_window(self, node: Node, rule: Reduction, position: Position) -> Expr:
+        """Every element of a window as a statement."""
+        (operand,) = node.inputs
+        total: Expr | None = None
+        for within in rule.positions:
+            index, conditions = rule.index(position, within)
+            element = self.inside(operand, index, conditions, rule.identity)
+            combined = Apply(operand.type.dtype, rule.combine, (total or element, element))
+            total = element if total is None else self.writer.let(combined, "acc")
+        assert total is not None
+        return total
+
+    def inside(
+        self, value: Value, index: Sequence[Expr], conditions: Sequence[Expr], other: float
+    ) -> Expr:
+        """The element of `value` at a position, and `other` where a condition fails."""
+        position = Position(value.type.shape, index)
+        guard = conjunction(conditions)
+        if guard is None:
+            return self.read(value, position)
+        return self.guarded(
+            guard, lambda: self.read(value, position), Const(value.type.dtype, other)
+        )
+
+    def hold(self, value: Value, position: Position, local: Expr) -> None:
+        """Says that the element of `value` at `position` is in a local of the current block."""
+        self.writer.blocks[-1].memo[value, position.flat] = local
 
     def operand(self, i: int, index: Sequence[Expr] | Index) -> Expr:
         """See `graphkeras.ir.op.Elements.operand`."""

@@ -4,7 +4,7 @@ The loops of each pattern; which pattern a node has was decided by fusion::
 
     LOOP     for flat element: outputs                        (nothing needs single dims)
              for row: for j: outputs                          (otherwise)
-    ROWS     for row: reduce over columns, ...; outputs       (accumulators in locals; rows.py)
+    ROWS     for row: reduce over columns, ...; outputs       (accumulators in locals)
     REDUCE   for row: acc[j] = ...; for k: for j: acc[j] += ..; for j: outputs
              or, where the reduced dims are the contiguous ones, one local accumulator
              or, for small windows, every position written out: for row: for j: acc = ...; outputs
@@ -14,20 +14,19 @@ The loops of each pattern; which pattern a node has was decided by fusion::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from itertools import product as combinations
 
-from graphkeras.codegen.emit import Elements, KernelWriter
+from graphkeras.codegen.emit import Elements, KernelWriter, same_element
 from graphkeras.codegen.kernel_ir import BufferParameter, KernelFunction
 from graphkeras.codegen.opaque import OpaqueLoops
 from graphkeras.codegen.program import Share
-from graphkeras.codegen.rows import Pass, plan_passes
 from graphkeras.ir.access import AccessCollector
 from graphkeras.ir.dims import Dim, Shape, product
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Contraction, Kind, Reduction, get_op
 from graphkeras.ir.position import Position, split_offset
+from graphkeras.ir.regroup import Regrouped, regroup
 from graphkeras.ir.scalar import (
     INDEX,
     Apply,
@@ -36,7 +35,6 @@ from graphkeras.ir.scalar import (
     Load,
     Var,
     as_index,
-    conjunction,
 )
 from graphkeras.ir.types import TensorType
 
@@ -72,6 +70,8 @@ class Lowering:
         self.operands = dict(zip(self.body.inputs, operands, strict=True))
         self.results = dict(zip(self.body.outputs, results, strict=True))
         self.elements = Elements(self.writer, self.body, self.operands)
+        self.grouped: Regrouped | None = None
+        """CONTRACT: the order of the rows where windows follow."""
 
     def run(self) -> KernelFunction:
         """The kernel, complete."""
@@ -102,6 +102,11 @@ class Lowering:
             with self.writer.parallel(share.work, "i", share) as i:
                 self._store_all(outputs, lambda value: Position(value.type.shape, flat=i))
             return
+        self._rows_of_columns(shape, share)
+
+    def _rows_of_columns(self, shape: Shape, share: Share) -> None:
+        """`for row: for j: outputs`, j along the dim that is contiguous in memory."""
+        outputs = list(self.results)
         inner = _inner_axis(shape)
         rows, columns = product(shape[:inner]), shape[inner]
         with self.writer.parallel(rows, "row", share) as row:
@@ -140,10 +145,9 @@ class Lowering:
         count: int = self.node.attrs["rows"]
         rows, columns = product(space[:count]), product(space[count:])
         share = Share(product(space))
+        heroes = [n for n in self.body.nodes if get_op(n.op).kind is Kind.REDUCE]
         row_values = [v for v in self.results if v.type.numel == rows]
         others = [v for v in self.results if v.type.numel != rows]
-        plan = plan_passes(self.body, others, rows, columns)
-        kept = {v: self._row_buffer(v, columns) for each in plan for v in each.stores}
         with self.writer.parallel(rows, "row", share) as row:
             prefix = split_offset(row, space[:count])
 
@@ -157,74 +161,46 @@ class Lowering:
                     return Position(value.type.shape, flat=flat)
                 return Position(space, (*prefix, *split_offset(column, space[count:])), flat)
 
-            for each in plan[:-1]:
-                self._row_pass(each, columns, at_element, kept)
+            for hero in heroes:
+                self._row_reduction(hero, columns, at_element)
             self._store_all(row_values, at_row)
             if others:
                 with self.writer.loop(0, columns, "j") as j:
-                    self._load_kept(plan[-1], at_element, j, kept)
                     self._store_all(others, lambda value: at_element(value, j))
 
-    def _row_buffer(self, value: Value, columns: Dim) -> str:
-        """Scratch memory for one row of a value."""
-        assert isinstance(columns, int)
-        kind = value.type
-        return self.writer.add_scratch(kind.dtype, columns, kind.itemsize, "kept")
-
-    def _row_pass(
-        self,
-        each: Pass,
-        columns: Dim,
-        at_element: Callable[[Value, Expr], Position],
-        kept: Mapping[Value, str],
+    def _row_reduction(
+        self, hero: Node, columns: Dim, at_element: Callable[[Value, Expr], Position]
     ) -> None:
-        """One loop over the columns: reductions, and elements that later loops need."""
-        rules = {hero: _reduction(hero) for hero in each.heroes}
-        locals_ = {
-            hero: self.writer.mutable(Const(hero.types[0].dtype, rule.identity))
-            for hero, rule in rules.items()
-        }
+        op = get_op(hero.op)
+        assert op.reduction is not None
+        rule = op.reduction(hero)
+        dtype = hero.types[0].dtype
+        operand = hero.inputs[0]
+        acc = self.writer.mutable(Const(dtype, rule.identity))
         with self.writer.loop(0, columns, "k") as k:
-            self._load_kept(each, at_element, k, kept)
-            for hero, acc in locals_.items():
-                element = self.elements.read(hero.inputs[0], at_element(hero.inputs[0], k))
-                combine = one_accumulator(rules[hero])
-                self.writer.assign(acc, Apply(acc.dtype, combine, (acc, element)))
-            for value in each.stores:
-                element = self.elements.read(value, at_element(value, k))
-                self.writer.store(kept[value], k, element)
-        self.elements.known.update({hero.result: acc for hero, acc in locals_.items()})
-
-    def _load_kept(
-        self,
-        each: Pass,
-        at_element: Callable[[Value, Expr], Position],
-        column: Expr,
-        kept: Mapping[Value, str],
-    ) -> None:
-        for value in each.loads:
-            element = self.writer.pinned(Load(value.type.dtype, kept[value], column), "kept")
-            self.elements.give(value, at_element(value, column), element)
+            element = self.elements.read(operand, at_element(operand, k))
+            self.writer.assign(acc, Apply(dtype, one_accumulator(rule), (acc, element)))
+        self.elements.known[hero.result] = acc
 
     # ---- REDUCE
 
     def _lower_reduce(self) -> None:
         (hero,) = [n for n in self.body.nodes if get_op(n.op).kind is Kind.REDUCE]
-        rule = _reduction(hero)
+        op = get_op(hero.op)
+        assert op.reduction is not None
+        rule = op.reduction(hero)
         operand = hero.inputs[0]
 
         def element(out: Position, red: Sequence[Expr]) -> Expr:
             index, conditions = rule.index(out, red)
-            position = Position(operand.type.shape, index)
-            guard = conjunction(conditions)
-            if guard is None:
-                return self.elements.read(operand, position)
-            identity = Const(operand.type.dtype, rule.identity)
-            return self.elements.guarded(
-                guard, lambda: self.elements.read(operand, position), identity
-            )
+            return self.elements.inside(operand, index, conditions, rule.identity)
 
-        self._reduce_loops(hero, rule.space, rule, element, _is_vector(rule, hero))
+        vector = _is_vector(rule, hero)
+        if vector and _is_written_out(rule, hero):
+            shape = hero.types[0].shape
+            self._rows_of_columns(shape, Share(product(shape) * product(rule.space)))
+        else:
+            self._reduce_loops(hero, rule.space, rule, element, vector)
 
     def _reduce_loops(
         self,
@@ -238,10 +214,7 @@ class Lowering:
         shape = hero.types[0].shape
         share = Share(product(shape) * product(space))
         step = _Accumulation(self, hero, shape, space, rule, element, share)
-        small = rule is not None and rule.window and _is_small(space)
-        if vector and small and product(shape[:-1]) != 1:
-            step.written_out()
-        elif vector and shape:
+        if vector and shape:
             step.over_vectors()
         else:
             step.over_elements()
@@ -253,6 +226,10 @@ class Lowering:
         op = get_op(hero.op)
         assert op.contraction is not None
         rule = op.contraction(hero)
+        for windows in [n for n in self.body.nodes if get_op(n.op).kind is Kind.REDUCE]:
+            self.grouped = regroup(hero, windows)
+            assert self.grouped is not None
+            rule = self.grouped.rule
         if hero.types[0].is_float and product(rule.n) != 1:
             self.lower_contraction(self, hero, rule)
         else:
@@ -273,25 +250,46 @@ class Lowering:
 
     def factor(self, operand: Value, index: list[Expr], conditions: list[Expr]) -> Expr:
         """An element of a contraction's operand; zero outside it."""
-        position = Position(operand.type.shape, index)
-        guard = conjunction(conditions)
-        if guard is None:
-            return self.elements.read(operand, position)
-        zero = Const(operand.type.dtype, 0)
-        return self.elements.guarded(guard, lambda: self.elements.read(operand, position), zero)
+        return self.elements.inside(operand, index, conditions, 0)
 
     def store_epilogue(self, hero: Node, accumulator: Expr, position: Position) -> None:
         """Stores every output at the hero's `position`, given the hero's element there."""
         self.elements.known[hero.result] = accumulator
         self._store_all(
             list(self.results),
-            lambda value: (
-                position
-                if value.type.shape == position.shape
-                else Position(value.type.shape, flat=position.flat)
-            ),
+            lambda value: same_element(value, position),
         )
         del self.elements.known[hero.result]
+
+    def store_rows(
+        self,
+        hero: Node,
+        rule: Contraction,
+        accumulators: Sequence[Expr],
+        b: Sequence[Expr],
+        m: Sequence[Expr],
+        n: Sequence[Expr],
+    ) -> None:
+        """Stores every output at one row of a contraction, or at one window of its rows.
+
+        Args:
+            hero: The contraction.
+            rule: Its rule, as it was given to the target.
+            accumulators: Its element, or its elements in the window.
+            b: Position in the batch dims.
+            m: Position in the dims of the rows; not in those that are together.
+            n: Position in the dims of the columns.
+        """
+        if self.grouped is None:
+            (accumulator,) = accumulators
+            position = Position(hero.types[0].shape, rule.out(b, m, n))
+            self.store_epilogue(hero, accumulator, position)
+            return
+        position = Position(self.grouped.shape, self.grouped.place(b, m, n))
+        places = self.grouped.elements(position)
+        for place, accumulator in zip(places, accumulators, strict=True):
+            self.elements.hold(hero.result, place, accumulator)
+        self._store_all(list(self.results), lambda value: same_element(value, position))
 
     # ---- OPAQUE
 
@@ -338,20 +336,6 @@ class _Accumulation:
                 self.writer.assign(acc, Apply(self.dtype, self.one_combine, (acc, element)))
             self.lowering.store_epilogue(self.hero, acc, position)
 
-    def written_out(self) -> None:
-        """Every reduced position as a statement, in a loop along the last result dim."""
-        rows, columns = self.shape[:-1], self.shape[-1]
-        with self.writer.parallel(product(rows), "row", self.share) as row:
-            prefix = split_offset(row, rows)
-            with self.writer.loop(0, columns, "j") as j:
-                position = Position(self.shape, [*prefix, j])
-                acc: Expr = self.identity
-                for i, red in enumerate(combinations(*map(_range, self.space))):
-                    element = self.element(position, [as_index(r) for r in red])
-                    total = Apply(self.dtype, self.combine, (acc, element))
-                    acc = element if i == 0 else self.writer.let(total, "acc")
-                self.lowering.store_epilogue(self.hero, acc, position)
-
     def over_vectors(self) -> None:
         """A buffer of accumulators along the last result dim, which is contiguous in memory."""
         itemsize = TensorType((), self.dtype).itemsize
@@ -385,25 +369,16 @@ class _Accumulation:
                 self.lowering.store_epilogue(self.hero, acc, position)
 
 
-def _reduction(hero: Node) -> Reduction:
-    rule = get_op(hero.op).reduction
-    assert rule is not None
-    return rule(hero)
-
-
 def one_accumulator(rule: Reduction) -> str:
     """The combine template of a loop with one accumulator, which only vectorises if reordered."""
     return "add_any_order({0}, {1})" if rule.is_sum else rule.combine
 
 
-def _is_small(space: Shape) -> bool:
-    count = product(space)
-    return isinstance(count, int) and count <= UNROLLED
-
-
-def _range(extent: Dim) -> range:
-    assert isinstance(extent, int)
-    return range(extent)
+def _is_written_out(rule: Reduction, hero: Node) -> bool:
+    """Whether the elements of a window become statements. One row would keep threads idle."""
+    count = product(rule.space)
+    small = isinstance(count, int) and count <= UNROLLED
+    return rule.window and small and product(hero.types[0].shape[:-1]) != 1
 
 
 def _is_vector(rule: Reduction, hero: Node) -> bool:

@@ -19,13 +19,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import product as combinations
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphkeras.ir.dims import Dim, Shape, Size
-from graphkeras.ir.scalar import Expr
+from graphkeras.ir.scalar import Expr, as_index
 from graphkeras.ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -117,6 +118,13 @@ class Reduction:
     overlaps: bool = False
     """Whether windows overlap, so that elements of the operand are read several times."""
 
+    @property
+    def positions(self) -> list[list[Expr]]:
+        """The reduced positions, in row-major order, where their number is known."""
+        extents = [range(extent) for extent in self.space if isinstance(extent, int)]
+        assert len(extents) == len(self.space)
+        return [[as_index(i) for i in spot] for spot in combinations(*extents)]
+
 
 @dataclass(frozen=True)
 class View:
@@ -154,6 +162,8 @@ class Contraction:
     """(b, m, n) -> position."""
     view: View | None = None
     """Where `lhs` has conditions: the tensor without conditions that it amounts to."""
+    together: int = 0
+    """Number of last dims of m whose positions are finished together; see `ir.regroup`."""
 
 
 class Loops(Protocol):

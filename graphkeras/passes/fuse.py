@@ -15,8 +15,8 @@ the producer's loop is at (*aligned*), and no third kernel lies between them (th
 cycle). Alignment is not guessed from op names: the element rules are run on symbolic loop
 variables (`ir.access`) and the offsets are compared.
 
-    conv ──► + bias ──► relu ──► max pool        one CONTRACT kernel with an epilogue, then a
-    (hero)   pointwise  pointwise  other offset  REDUCE kernel
+    conv ──► + bias ──► relu ──► max pool        one CONTRACT kernel with an epilogue; windows
+    (hero)   pointwise  pointwise  windows       that do not overlap are finished by it, too
 
     x[N,C] ─► max ─► sub ─► exp ─► sum ─► div    one ROWS kernel: for each of N rows, loops
               (N)                  (N)   (N,C)   over C; row values stay in registers
@@ -26,7 +26,7 @@ Kernel patterns, in the terms of the loops they become:
     LOOP      one loop nest over the outputs, which have the same number of elements
     ROWS      rows R times columns C; reductions over all of C; outputs of shape R or R x C
     REDUCE    one reduction of any other geometry; outputs pointwise on its result
-    CONTRACT  one contraction; outputs pointwise on its result
+    CONTRACT  one contraction; outputs pointwise on its result, or on windows of it
     OPAQUE    one node, its own loops
 """
 
@@ -37,22 +37,25 @@ from dataclasses import dataclass
 
 from graphkeras.ir.access import Accesses, accesses, loop_position
 from graphkeras.ir.builder import Builder
-from graphkeras.ir.dims import Shape
+from graphkeras.ir.dims import Shape, Size
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.ir.position import Position
+from graphkeras.ir.regroup import window_elements
 from graphkeras.ir.scalar import Expr
 from graphkeras.passes.fusion_kernel import (
     INLINED,
     Kernel,
     Pattern,
     expands,
+    finishes_windows,
     has_overlap,
     hero,
     is_constant,
     loop_value,
     node_of,
     numel,
+    reasons,
     reduces_trailing,
     row_offset,
     rows_numel,
@@ -61,6 +64,10 @@ from graphkeras.passes.fusion_kernel import (
 
 CHEAP = 3
 """Cost up to which a tree is recomputed by several readers instead of being written."""
+PROLOGUE = 4
+"""Cost up to which a contraction computes a tree while it packs."""
+TYPICAL = 64
+"""Run-time size for which tensors are compared."""
 MAX_OUTPUTS = 8
 """Outputs of one kernel; more pointers than this and LLVM's alias checks stop vectorising."""
 
@@ -81,6 +88,12 @@ def is_scalar_constant(node: Node) -> bool:
     return get_op(node.op).kind is Kind.CONSTANT and node.types[0].numel == 1
 
 
+def _size(value: Value) -> int:
+    """Bytes of a value for typical run-time sizes."""
+    names = [d.symbols for d in value.type.shape if isinstance(d, Size)]
+    return value.type.nbytes({name: TYPICAL for symbols in names for name in symbols})
+
+
 class _Fusion:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -99,6 +112,7 @@ class _Fusion:
                 kernel = self.kernel_of[node] = self._kernel(node)
                 self.below[kernel] = self._bits_below(kernel)
         self._merge_aligned()
+        self._merge_windows()
         self._merge_scalars()
         return self._rebuild()
 
@@ -123,28 +137,37 @@ class _Fusion:
         users = self.graph.users.get(value, ())
         if value in self.outputs:
             return True
-        for user in users:
-            kind = get_op(user.op).kind
-            if kind is Kind.OPAQUE:
-                return True
-            if kind is Kind.CONTRACT and not self._is_movement(value):
-                return True
-            if tree > 1 and (expands(value, user) or has_overlap(user)):
-                return True
-        return len(users) > 1 and tree > CHEAP
+        kinds = [get_op(user.op).kind for user in users]
+        if Kind.OPAQUE in kinds:
+            return True
+        if Kind.CONTRACT in kinds and not self._is_prologue(value, tree):
+            return True
+        if tree > 1 and any(expands(value, user) or has_overlap(user) for user in users):
+            return True
+        recomputed = [kind for kind in kinds if kind is not Kind.CONTRACT]
+        return len(users) > 1 and bool(recomputed) and tree > CHEAP
 
-    def _is_movement(self, value: Value) -> bool:
-        """Whether the tree of `value` only moves elements of one written value (a transpose)."""
-        node = value.producer
-        while node is not None and value not in self.written:
-            if get_op(node.op).kind is not Kind.INJECTIVE or get_op(node.op).cost > 1:
-                return False
-            tensors = [v for v in node.inputs if v.producer is None or v.type.numel != 1]
-            if len(tensors) != 1 or tensors[0].type.numel != value.type.numel:
-                return False
-            value = tensors[0]
-            node = value.producer
-        return True
+    def _is_prologue(self, value: Value, tree: int) -> bool:
+        """Whether a contraction should compute `value` where it lays out or packs its operand.
+
+        That happens about once an element. It pays off for a tree that only moves elements of
+        one written value (a transpose), and for a short one that reads much less than it makes
+        (a gradient that pooling spreads out).
+        """
+        leaves: set[Value] = set()
+        stack = [node_of(value)]
+        moves = True
+        while stack:
+            node = stack.pop()
+            moves &= get_op(node.op).kind is Kind.INJECTIVE and get_op(node.op).cost <= 1
+            for operand in node.inputs:
+                if operand.producer is None or operand in self.written:
+                    leaves.add(operand)
+                elif not is_scalar_constant(operand.producer):
+                    stack.append(operand.producer)
+        if moves and [leaf.type.numel for leaf in leaves] == [value.type.numel]:
+            return True
+        return tree <= PROLOGUE and 2 * sum(map(_size, leaves)) <= _size(value)
 
     # ---- step 2: kernels
 
@@ -193,11 +216,11 @@ class _Fusion:
                     continue
                 merged = self._aligned(first, second, value, offsets)
                 if merged is None:
-                    first.notes.append(f"{node.op}: reads {producer.op} at other elements")
+                    first.notes.append((node, f"reads {producer.op} at other elements"))
                 elif len(self._outputs([*first.roots, *second.roots])) > MAX_OUTPUTS:
-                    first.notes.append(f"{node.op}: more than {MAX_OUTPUTS} outputs")
+                    first.notes.append((node, f"more than {MAX_OUTPUTS} outputs"))
                 elif self._path_between(first, second):
-                    first.notes.append(f"{node.op}: a third kernel lies between")
+                    first.notes.append((node, "a third kernel lies between"))
                 else:
                     self._merge(first, second, *merged)
 
@@ -261,6 +284,40 @@ class _Fusion:
         whole = numel(position.shape) == numel(rows.space) != rows_numel(rows)
         own = row_offset(position, rows) if row_value and whole else position.flat
         return offsets == {own}
+
+    def _merge_windows(self) -> None:
+        """Joins contractions and the windows without overlap that alone read them."""
+        for kernel in self._kernels():
+            if kernel.pattern is Pattern.REDUCE:
+                for first in self._operands(kernel):
+                    if first.pattern is Pattern.CONTRACT and self._ends_in(first, kernel):
+                        self._merge(first, kernel, Pattern.CONTRACT, kernel.space, 0)
+                        break
+
+    def _ends_in(self, first: Kernel, windows: Kernel) -> bool:
+        """Whether a contraction can finish the windows over its result, a whole one at a time."""
+        outputs = set(self._outputs([*first.roots, *windows.roots]))
+        inner = {v for root in first.roots for v in root.results}
+        main = hero(windows)
+        if outputs & inner or len(outputs) > MAX_OUTPUTS or self._path_between(first, windows):
+            return False
+        if not finishes_windows(hero(first), main):
+            return False
+        for root in windows.roots:
+            if root is main:
+                allowed = {loop_position(main.inputs[0]).flat}
+            else:
+                allowed = self._offsets_in_window(main, root)
+            reads = [offsets for v, offsets in self._reads(root).items() if v in inner]
+            if not all(offsets <= allowed for offsets in reads):
+                return False
+        return True
+
+    def _offsets_in_window(self, windows: Node, root: Node) -> set[Expr]:
+        """Offsets of the elements of a window, at the loop position of a root beside it."""
+        if root.types[0].shape != windows.types[0].shape:
+            return set()
+        return {at.flat for at in window_elements(windows, loop_position(root.result))}
 
     def _merge(
         self, first: Kernel, second: Kernel, pattern: Pattern, space: Shape, rows: int
@@ -379,7 +436,7 @@ class _Fusion:
                     pattern=kernel.pattern.value,
                     rows=kernel.rows,
                     space=kernel.space,
-                    not_fused=tuple(dict.fromkeys(kernel.notes)),
+                    not_fused=reasons(kernel),
                 )
             new.update(zip(outputs, results, strict=True))
         outputs = [new[v] for v in self.graph.outputs]

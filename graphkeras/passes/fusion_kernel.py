@@ -10,10 +10,13 @@ from graphkeras.ir.dims import Dim, Shape, product
 from graphkeras.ir.graph import Node, Value
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.ir.position import Position
+from graphkeras.ir.regroup import regroup, rows_together
 from graphkeras.ir.scalar import Expr
 
 MAX_SERIAL = 4096
 """Elements that one row may have where there is only one row, so nothing runs in parallel."""
+MOST_TOGETHER = 9
+"""Rows of a window that a tile of a contraction holds together, beside those of others."""
 INLINED = (Kind.ELEMENTWISE, Kind.INJECTIVE)
 """Kinds whose elements can be recomputed by a reader."""
 
@@ -41,8 +44,8 @@ class Kernel:
     """Written nodes, in topological order."""
     order: int
     """Position of the first root in the graph."""
-    notes: list[str] = field(default_factory=list)
-    """Why consumers were not merged."""
+    notes: list[tuple[Node, str]] = field(default_factory=list)
+    """Consumers that were not merged when they were looked at, and why."""
 
 
 def node_of(value: Value) -> Node:
@@ -60,6 +63,12 @@ def hero(kernel: Kernel) -> Node:
     """The reduction, contraction or opaque node of a kernel; else its last root."""
     heroes = [r for r in kernel.roots if get_op(r.op).kind not in INLINED]
     return heroes[0] if heroes else kernel.roots[-1]
+
+
+def reasons(kernel: Kernel) -> tuple[str, ...]:
+    """Why consumers are not in the kernel."""
+    left = [f"{node.op}: {why}" for node, why in kernel.notes if node not in kernel.roots]
+    return tuple(dict.fromkeys(left))
 
 
 def numel(shape: Shape) -> Dim:
@@ -136,3 +145,11 @@ def has_overlap(user: Node) -> bool:
     """Whether a reader has overlapping windows, which read each element several times."""
     op = get_op(user.op)
     return op.kind is Kind.REDUCE and op.reduction is not None and op.reduction(user).overlaps
+
+
+def finishes_windows(contraction: Node, windows: Node) -> bool:
+    """Whether tiles of a contraction can hold whole windows of its result."""
+    grouped = regroup(contraction, windows)
+    if grouped is None or not contraction.types[0].is_float:
+        return False
+    return product(grouped.rule.n) != 1 and 1 < rows_together(grouped.rule) <= MOST_TOGETHER

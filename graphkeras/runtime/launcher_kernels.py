@@ -24,6 +24,11 @@ died, and there an operation takes a hundred times as long.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
+import numba
+
 from graphkeras.codegen.cpu.intrinsics import int64_at
 from graphkeras.runtime.intrinsics import (
     atomic_add,
@@ -42,6 +47,9 @@ from graphkeras.runtime.intrinsics import (
     restore_float_mode,
     yield_cpu,
 )
+
+# Numba's wrappers for callers in Python would double the time to compile.
+njit: Any = partial(numba.njit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 LINE = 64
 """Bytes of a cache line: words written by different threads lie on different lines."""
@@ -73,16 +81,17 @@ PAUSES = 2000
 """Turns of a waiting loop before it offers the core to others."""
 
 
-def wait_turn(turn: int) -> None:
-    """One turn of a waiting loop; `turn` counts them."""
+def _wait_turn(turn: int) -> None:
     if turn < PAUSES:
         relax()
     else:
         yield_cpu()
 
 
-def barrier(pool: int, team: int) -> None:
-    """Waits until all threads of the team are here."""
+wait_turn = njit(_wait_turn)
+
+
+def _barrier(pool: int, team: int) -> None:
     passed = atomic_load(pool + PASSED)
     if atomic_add(pool + ARRIVED, 1) == team - 1:
         atomic_store(pool + ARRIVED, 0)
@@ -94,8 +103,10 @@ def barrier(pool: int, team: int) -> None:
             turn += 1
 
 
-def run_table(pool: int, table: int, rows: int, profile: int, tid: int, team: int) -> None:
-    """What one thread does: every row of the table, in order."""
+barrier = njit(_barrier)
+
+
+def _run_table(pool: int, table: int, rows: int, profile: int, tid: int, team: int) -> None:
     for row in range(rows):
         launch_row = int64_at(table + 24 * row)
         times = int64_at(profile + 24 * (rows * tid + row))
@@ -110,7 +121,10 @@ def run_table(pool: int, table: int, rows: int, profile: int, tid: int, team: in
             times[2] = nanoseconds()
 
 
-def team_rank(pool: int, rank: int, team: int, generation: int) -> int:
+run_table = njit(_run_table)
+
+
+def _team_rank(pool: int, rank: int, team: int, generation: int) -> int:
     """Position among the members; members of lower rank come first."""
     if team == atomic_load(pool + WANTED):
         return rank
@@ -130,7 +144,10 @@ def team_rank(pool: int, rank: int, team: int, generation: int) -> int:
         turn += 1
 
 
-def sleep_until_launch(pool: int, last: int, awake: int, futex: int) -> int:
+team_rank = njit(_team_rank)
+
+
+def _sleep_until_launch(pool: int, last: int, awake: int, futex: int) -> int:
     """Waits for a generation other than `last`; returns the state that has it."""
     deadline = nanoseconds() + awake
     turn = 0
@@ -149,7 +166,10 @@ def sleep_until_launch(pool: int, last: int, awake: int, futex: int) -> int:
     return state
 
 
-def join(pool: int, state: int) -> int:
+sleep_until_launch = njit(_sleep_until_launch)
+
+
+def _join(pool: int, state: int) -> int:
     """Joins the team of the generation in `state`; 0 where it is sealed or already over."""
     generation = state >> 32
     while state >> 32 == generation and state & SEALED == 0:
@@ -157,6 +177,9 @@ def join(pool: int, state: int) -> int:
             return 1
         state = atomic_load(pool + STATE)
     return 0
+
+
+join = njit(_join)
 
 
 def worker(pool: int, rank: int, first: int, awake: int, futex: int) -> int:
@@ -183,14 +206,12 @@ def worker(pool: int, rank: int, first: int, awake: int, futex: int) -> int:
             state = atomic_load(pool + STATE)
         team = state & COUNT
         tid = team_rank(pool, rank, team, last)
-        table = atomic_load(pool + TABLE)
-        rows = atomic_load(pool + ROWS)
+        table, rows = atomic_load(pool + TABLE), atomic_load(pool + ROWS)
         run_table(pool, table, rows, atomic_load(pool + PROFILE), tid, team)
         atomic_add(pool + FINISHED, 1)
 
 
-def next_generation(pool: int, members: int) -> None:
-    """Starts a launch with `members` in its team, and wakes who sleeps."""
+def _next_generation(pool: int, members: int) -> None:
     # Only the owner of BUSY gets here, and nobody joins a sealed team, so the state is still.
     state = atomic_load(pool + STATE)
     atomic_exchange(pool + STATE, (((state >> 32) + 1) << 32) | members)
@@ -198,8 +219,10 @@ def next_generation(pool: int, members: int) -> None:
         futex_wake(pool + STATE + 4, 1 << 30)
 
 
-def run_on_pool(pool: int, table: int, rows: int, profile: int, wanted: int, patience: int) -> int:
-    """Runs a table with at most `wanted` threads; returns how many took part."""
+next_generation = njit(_next_generation)
+
+
+def _run_on_pool(pool: int, table: int, rows: int, profile: int, wanted: int, patience: int) -> int:
     if wanted <= 1 or compare_exchange(pool + BUSY, 0, 1) != 0:
         run_table(pool, table, rows, profile, 0, 1)
         return 1
@@ -228,6 +251,9 @@ def run_on_pool(pool: int, table: int, rows: int, profile: int, wanted: int, pat
         turn += 1
     atomic_store(pool + BUSY, 0)
     return team
+
+
+run_on_pool = njit(_run_on_pool)
 
 
 def launch(job: int, times: int) -> int:

@@ -126,15 +126,8 @@ class Machine:
         return "\n".join(lines)
 
 
-def measure_machine(again: bool = False) -> Machine:
-    """Measures with the threads that run kernels, once a process. Takes about a second.
-
-    Args:
-        again: Whether to forget what this process measured before: a shared machine's rates
-            drift.
-    """
-    if again:
-        _measure.cache_clear()
+def measure_machine() -> Machine:
+    """Measures with the threads that run kernels, once a process. Takes about a second."""
     return _measure(pool.current().threads)
 
 
@@ -194,7 +187,7 @@ def _seconds(source: KernelSource, arguments: Sequence[int], threads: int) -> fl
 
 def _fma_peak(threads: int) -> float:
     cpu = target()
-    chains = 3 * cpu.registers // 4
+    chains = cpu.rows * cpu.vectors
     source = KernelSource("fma_peak", _FMA.format(lanes=cpu.lanes, chains=chains))
     stride = -(-4 * cpu.lanes * (chains + 2) // ALIGNMENT) * ALIGNMENT
     memory, begin = _filled(stride * threads)

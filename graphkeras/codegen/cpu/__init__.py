@@ -1,1 +1,1 @@
-"""The CPU printer: loop nests and microkernels as kernel text."""
+"""The CPU printer: loop nests and microkernels as Numba source."""

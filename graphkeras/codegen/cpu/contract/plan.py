@@ -13,6 +13,8 @@ The rows of the result are cut in runs: the trailing dims of m whose elements in
 stride. A convolution's run is a line of its output; a matrix product is one run::
 
     m = (n, oy, ox)                     units = n x oy       run = ox, in tiles of R rows
+
+Where windows follow (`ir.regroup`) a run is a line of windows, and a tile holds whole ones.
 """
 
 from __future__ import annotations
@@ -20,12 +22,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import product as combinations
+from operator import mul
 
 from graphkeras.codegen.cpu.contract.access import Strides, linear, merged, strides
 from graphkeras.codegen.cpu.target import target
 from graphkeras.ir.dims import Dim, product
 from graphkeras.ir.graph import Value
 from graphkeras.ir.op import Contraction
+from graphkeras.ir.regroup import rows_together
 from graphkeras.ir.scalar import INDEX, Var
 from graphkeras.ir.types import TensorType
 
@@ -356,6 +361,8 @@ class _Planner:
             rows, vectors = self._shape(extent, None)
             return vectors, Runs(0, extent, tuple(i * pitch for i in range(rows)), 0)
         along = a.dims[1]
+        if self.rule.together:
+            return self._windows(along)
         lead, extent, step = self._run(along)
         outer = m[lead - 1] if lead else 1
         if isinstance(extent, int) and extent < SHORT_RUN and isinstance(outer, int):
@@ -368,6 +375,18 @@ class _Planner:
                 return vectors, Runs(lead - 1, extent * outer, places, together * far)
         rows, vectors = self._shape(extent, None)
         return vectors, Runs(lead, extent, tuple(i * step for i in range(rows)), rows * step)
+
+    def _windows(self, along: Sequence[int]) -> tuple[int, Runs]:
+        """Vectors and runs of tiles that hold whole windows: a run is a line of windows."""
+        m, inner = self.rule.m, len(self.rule.m) - self.rule.together
+        spots = combinations(*(range(_number(d)) for d in m[inner:]))
+        window = [sum(map(mul, spot, along[inner:])) for spot in spots]
+        lead, far = (inner - 1, along[inner - 1]) if inner else (0, 0)
+        extent = product(m[lead:])
+        rows, vectors = self._shape(extent, None)
+        per = len(window)
+        places = tuple(i // per * far + window[i % per] for i in range(rows))
+        return vectors, Runs(lead, extent, places, rows // per * far)
 
     def _run(self, along: Sequence[int]) -> tuple[int, Dim, int]:
         """Dims before the run, its rows and its stride, from the strides of m."""
@@ -388,7 +407,8 @@ class _Planner:
             most = min(MOST_ROWS, (self.registers - 1 - v) // v)
             if isinstance(run, int):
                 most = min(most, max(1, run))
-            candidates = [rows] if rows is not None else range(1, most + 1)
+            unit = rows_together(self.rule)
+            candidates = [rows] if rows is not None else range(unit, most + 1, unit)
             for r in candidates:
                 if r > most and rows is None:
                     continue
@@ -443,6 +463,11 @@ class _Planner:
         if isinstance(rows, int):
             return "m" if known >= self.columns else "n"
         return "n" if self.columns >= 256 and known <= 400 else "m"
+
+
+def _number(dim: Dim) -> int:
+    assert isinstance(dim, int)
+    return dim
 
 
 def _pieces(total: int, size: int) -> list[tuple[int, float]]:

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import lcm
 
 from graphkeras.codegen.cpu.contract.access import offset
 from graphkeras.codegen.cpu.contract.operands import Chunk, Operands
@@ -31,7 +32,8 @@ from graphkeras.codegen.program import Share
 from graphkeras.ir.dims import Dim, product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
-from graphkeras.ir.position import Position, split_offset
+from graphkeras.ir.position import split_offset
+from graphkeras.ir.regroup import rows_together
 from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, as_index
 
 PRODUCT_GRAIN = 1 << 17
@@ -108,7 +110,7 @@ class _Product:
 
     def _multiple(self) -> int:
         if self.plan.runs.per_unit is None:
-            return ROW_MULTIPLE
+            return lcm(ROW_MULTIPLE, rows_together(self.rule))
         return self._tiles_of_line() if self.plan.layout and self.plan.runs.lead > 1 else 1
 
     def _tiles_of_line(self) -> int:
@@ -318,18 +320,20 @@ class _Product:
     # ---- epilogue
 
     def _epilogue(self, b: Sequence[Expr], tile: Rows, columns: Span, line: Expr) -> None:
-        writer, lead = self.writer, self.plan.runs.lead
-        shape = self.hero.types[0].shape
-        with writer.loop(0, tile.valid, "r") as r:
-            run = split_offset(tile.first + r, self.rule.m[lead:])
+        """Row by row, or window by window, from C to memory."""
+        writer, rule, lead = self.writer, self.rule, self.plan.runs.lead
+        block, together = self.plan.block, rows_together(rule)
+        outer = rule.m[lead : len(rule.m) - rule.together]
+        with writer.loop(0, tile.valid // together, "r") as r:
+            run = split_offset(tile.first // together + r, outer)
             m = [*tile.position, *(writer.let(i) for i in run)]
-            start = writer.let(line + r * self.plan.block, "line")
+            start = writer.let(line + r * (together * block), "line")
             with writer.loop(*columns, "j") as j:
-                n = split_offset(j, self.rule.n)
+                n = split_offset(j, rule.n)
                 place = start + (j - columns[0])
-                accumulator = writer.pinned(Load(self.plan.dtype, self.c, place), "acc")
-                position = Position(shape, self.rule.out(b, m, n))
-                self.lowering.store_epilogue(self.hero, accumulator, position)
+                rows = [Load(self.plan.dtype, self.c, place + i * block) for i in range(together)]
+                accumulators = [writer.pinned(row, "acc") for row in rows]
+                self.lowering.store_rows(self.hero, rule, accumulators, b, m, n)
 
 
 def _number(dim: Dim) -> int:
