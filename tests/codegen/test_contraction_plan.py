@@ -26,7 +26,8 @@ def plan_of(op: str, *shapes: tuple[Dim, ...], cpu: str = "avx512", **attrs: Any
     rule = get_op(op).contraction
     assert rule is not None
     with config.override(cpu=cpu):
-        return make_plan(rule(node), node.types[0], *node.inputs)
+        buffers = {value: f"x{i}" for i, value in enumerate(node.inputs)}
+        return make_plan(rule(node), node.types[0], node.inputs, buffers)
 
 
 def product(a: tuple[Dim, ...], b: tuple[Dim, ...], ca: int, cb: int, **kind: Any) -> Plan:
@@ -131,6 +132,8 @@ def test_rows_that_are_neighbours_are_packed_side_by_side() -> None:
 def test_columns_far_apart_or_transposed_are_packed() -> None:
     assert product((N, 64), (64, 512), 1, 0).b is Form.IN_PLACE
     assert product((N, 64), (64, 513), 1, 0).b is Form.PACKED
+    # A single panel has no columns beside it.
+    assert product((N, 8000), (8000, 32), 1, 0).b is Form.IN_PLACE
     assert product((N, 64), (32, 64), 1, 1).b is Form.PACKED
 
 

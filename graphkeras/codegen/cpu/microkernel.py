@@ -258,3 +258,35 @@ def product_tile(
             tile.store(value, c, place)
 
     return Intrinsic("tile", ("int64", *[f"{dtype}*", "int64"] * 3), "void", emit)
+
+
+def transpose_tile(dtype: str, lanes: int, source_stride: int, target_stride: int) -> Intrinsic:
+    """`turn(source, source_offset, target, target_offset)` for kernel text: a square turned.
+
+    `target[i * target_stride + j] = source[j * source_stride + i]` for i, j below `lanes`, a
+    power of two. Halves of ever smaller blocks are exchanged, log2(lanes) times::
+
+        a b    rows 0 and 1 of 2 x 2 blocks:  shuffle (a, c)
+        c d                                   shuffle (b, d)
+    """
+
+    def emit(builder: Any, arguments: list[Any]) -> None:
+        tile = _Tile(builder, dtype, lanes, 1, (0,), lanes)
+        source, source_offset, target, target_offset = arguments
+        source, target = tile.at(source, source_offset), tile.at(target, target_offset)
+        rows = [tile.load(source, j * source_stride) for j in range(lanes)]
+        kind = ir.VectorType(I32, lanes)
+        half = lanes // 2
+        while half:
+            low = [n if not n & half else n - half + lanes for n in range(lanes)]
+            high = [n + half if not n & half else n + lanes for n in range(lanes)]
+            masks = [ir.Constant(kind, each) for each in (low, high)]
+            for i in range(lanes):
+                if not i & half:
+                    pair = rows[i], rows[i + half]
+                    rows[i], rows[i + half] = (builder.shuffle_vector(*pair, m) for m in masks)
+            half //= 2
+        for i, row in enumerate(rows):
+            tile.store(row, target, i * target_stride)
+
+    return Intrinsic("turn", (f"{dtype}*", "int64") * 2, "void", emit)

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from graphkeras.codegen.cpu.contract.access import offset
+from graphkeras.codegen.cpu.contract.access import merged, offset
 from graphkeras.codegen.cpu.contract.plan import Form, Plan
 from graphkeras.codegen.lower import Lowering
 from graphkeras.ir.dims import product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.position import join_offset, split_offset
-from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, as_index, conjunction
+from graphkeras.ir.scalar import Apply, Const, Expr, Load, as_index, conjunction
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Operands:
         rows = len(plan.runs.rows)
         self.a = self.b = ""
         if plan.a is Form.IN_PLACE:
-            self.a = lowering.operands[hero.inputs[0]]
+            self.a = plan.a_buffer
         elif plan.a is Form.PADDED:
             assert plan.layout is not None
             elements = (plan.layout.images or 1) * plan.layout.lines * self.line_elements
@@ -63,7 +63,8 @@ class Operands:
             elements = rows * (plan.k_elements if plan.a_by_k else plan.a_pitch)
             self.a = add(plan.dtype, elements, plan.itemsize, "a")
         if plan.b is Form.IN_PLACE:
-            self.b = lowering.operands[hero.inputs[1]]
+            assert plan.b_source is not None
+            self.b = plan.b_source.buffer
         else:
             self.b = add(plan.dtype, plan.block * plan.k_elements, plan.itemsize, "b")
 
@@ -192,28 +193,101 @@ class Operands:
         writer, width = self.writer, self.plan.width
         with writer.loop(*columns, "p", width) as panel:
             left = columns[1] - panel
-            valid = writer.let(Apply(INDEX, "min({0}, {1})", (as_index(width), left)), "valid")
             base = writer.let((panel - columns[0]) * self.plan.k_elements, "base")
-            with ExitStack() as loops:
-                k, place = self._block_of_k(loops, chunk)
-                line = writer.let(base + place * width, "place")
-                with writer.loop(0, valid, "j") as j:
-                    n = split_offset(panel + j, self.rule.n)
-                    index, conditions = self.rule.rhs(b, k, n)
-                    element = self.lowering.factor(self.hero.inputs[1], index, conditions)
-                    writer.store(self.b, line + j, element)
-                with writer.loop(valid, Const(INDEX, width), "j") as j:
+            whole = as_index(width)
+            transposed = self._transposed_source()
+            with writer.when(left >= whole):
+                if transposed:
+                    self._transpose_panel(b, panel, base, chunk)
+                else:
+                    self._pack_panel(b, panel, base, chunk, whole)
+            with writer.when(left < whole):
+                self._pack_panel(b, panel, base, chunk, left)
+
+    def _pack_panel(
+        self, b: Sequence[Expr], panel: Expr, base: Expr, chunk: Chunk | None, valid: Expr
+    ) -> None:
+        """A panel, element by element; the first `valid` columns exist."""
+        writer, width = self.writer, as_index(self.plan.width)
+        with ExitStack() as loops:
+            k, place = self._block_of_k(loops, chunk)
+            line = writer.let(base + place * width, "place")
+            with writer.loop(0, valid, "j") as j:
+                n = split_offset(panel + j, self.rule.n)
+                index, conditions = self.rule.rhs(b, k, n)
+                element = self.lowering.factor(self.hero.inputs[1], index, conditions)
+                writer.store(self.b, line + j, element)
+            if valid is not width:
+                with writer.loop(valid, width, "j") as j:
                     writer.store(self.b, line + j, self.zero)
 
-    def _block_of_k(self, loops: ExitStack, chunk: Chunk | None) -> tuple[list[Expr], Expr]:
-        """Opens the loops over a block of k; returns the position in k and within the block."""
+    def _transposed_source(self) -> tuple[int, int] | None:
+        """Where k and not the columns of B are contiguous: its contiguous steps, column stride."""
+        source, cut = self.plan.b_source, self.plan.cut
+        if source is None or not self.rule.k:
+            return None
+        columns = merged(self.rule.n, source.strides.dims[2])
+        along = source.strides.dims[1]
+        first = 0 if cut is None else cut.dim + 1
+        steps = merged(self.rule.k[first:], along[first:])
+        if len(columns) != 1 or not steps or steps[-1].strides != (1,):
+            return None
+        run = steps[-1].extent
+        assert isinstance(run, int)
+        return (run, columns[0].strides[0]) if run >= self.plan.lanes else None
+
+    def _transpose_panel(
+        self, b: Sequence[Expr], panel: Expr, base: Expr, chunk: Chunk | None
+    ) -> None:
+        """A panel whose source is contiguous along k: squares are turned in registers."""
+        writer, plan, lanes = self.writer, self.plan, self.plan.lanes
+        found, source = self._transposed_source(), plan.b_source
+        assert found is not None
+        assert source is not None
+        run, far = found
+        steps, width = source.strides, plan.width
+        turn = f"turn_{lanes}"
+        writer.helpers.append(f"{turn} = transpose_tile({plan.dtype!r}, {lanes}, {far}, {width})")
+        start = offset(b, steps.dims[0]) + steps.start + panel * far
+        with ExitStack() as loops:
+            k, place = self._block_of_k(loops, chunk, without=run)
+            at = writer.let(start + offset(k, steps.dims[1][: len(k)]), "from")
+            to = writer.let(base + place * width, "to")
+            whole = run // lanes * lanes
+            with (
+                writer.loop(0, as_index(whole), "k", lanes) as i,
+                writer.loop(0, as_index(width), "j", lanes) as j,
+            ):
+                writer.call(
+                    f"{turn}({source.buffer}, {{0}}, {self.b}, {{1}})",
+                    at + i + j * far,
+                    to + i * width + j,
+                )
+            with (
+                writer.loop(as_index(whole), as_index(run), "k") as i,
+                writer.loop(0, as_index(width), "j") as j,
+            ):
+                element = Load(plan.dtype, source.buffer, at + i + j * far)
+                writer.store(self.b, to + i * width + j, element)
+
+    def _block_of_k(
+        self, loops: ExitStack, chunk: Chunk | None, without: int = 1
+    ) -> tuple[list[Expr], Expr]:
+        """Opens the loops over a block of k; returns the position in k and within the block.
+
+        The last dims, which hold `without` steps together, get no loop and no position.
+        """
         writer, k = self.writer, self.rule.k
+        opened = len(k)
+        while product(k[opened:]) != without:
+            opened -= 1
+        zeros = [as_index(0)] * (len(k) - opened)
         if chunk is None:
-            inner: list[Expr] = [loops.enter_context(writer.loop(0, d, "k")) for d in k]
-            return inner, join_offset(inner, k)
+            inner: list[Expr] = [loops.enter_context(writer.loop(0, d, "k")) for d in k[:opened]]
+            return inner, join_offset([*inner, *zeros], k)
         cut = len(chunk.before)
         at = loops.enter_context(writer.loop(chunk.first, chunk.stop, "k"))
         dims = k[cut + 1 :]
-        inner = [loops.enter_context(writer.loop(0, d, "k")) for d in dims]
-        whole = (at - chunk.first) * as_index(product(dims)) + join_offset(inner, dims)
+        inner = [loops.enter_context(writer.loop(0, d, "k")) for d in k[cut + 1 : opened]]
+        whole = (at - chunk.first) * as_index(product(dims)) + join_offset([*inner, *zeros], dims)
         return [*chunk.before, at, *inner], whole

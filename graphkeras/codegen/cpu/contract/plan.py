@@ -19,13 +19,14 @@ Where windows follow (`ir.regroup`) a run is a line of windows, and a tile holds
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import product as combinations
 from operator import mul
 
 from graphkeras.codegen.cpu.contract.access import Strides, linear, merged, strides
+from graphkeras.codegen.cpu.contract.source import Source, find_source
 from graphkeras.codegen.cpu.target import target
 from graphkeras.ir.dims import Dim, product
 from graphkeras.ir.graph import Value
@@ -46,9 +47,11 @@ C_ELEMENTS = 1 << 17
 """Elements of the strip of the result that chunks of k add to."""
 VIEW_ELEMENTS = 1 << 17
 """Elements of a view that are laid out together: 512 KiB of float32."""
-IN_PLACE_STEP = 512
-"""Longest step of k in B, in elements, that is read in place: with longer ones each step is on
-another page and few sets of the cache are used."""
+PRODUCT_WHOLE = 2048
+"""As K_WHOLE, for a matrix product: rows of A are as long as k, and a tile's are to stay near."""
+IN_PLACE_BYTES = 1 << 17
+"""Memory that the steps of k span in B, where it is read in place: wider steps use few sets of
+the cache, and only the columns of one panel of each line."""
 PAGE = 4096
 """Bytes; rows of A that lie this far apart compete for one set of the first-level cache."""
 MOST_ROWS = 14
@@ -117,6 +120,10 @@ class Plan:
 
     a: Form
     b: Form
+    a_buffer: str
+    """Memory that A is read from where it is read in place."""
+    b_source: Source | None
+    """Where B lies, if it lies somewhere at strides: in place, or to be packed from there."""
     dtype: str
     itemsize: int
     lanes: int
@@ -146,23 +153,32 @@ class Plan:
     """`"b"`, `"m"` or `"n"`."""
 
 
-def make_plan(rule: Contraction, result: TensorType, a: Value, b: Value) -> Plan:
+def make_plan(
+    rule: Contraction, result: TensorType, operands: Sequence[Value], buffers: Mapping[Value, str]
+) -> Plan:
     """The plan of a contraction.
 
     Args:
         rule: What is contracted.
         result: Its type.
-        a: Left operand; one without producer lies in memory.
-        b: Right operand.
+        operands: Left and right operand.
+        buffers: Name of the memory of every value of the kernel that lies in memory.
     """
-    return _Planner(rule, result, a, b).run()
+    return _Planner(rule, result, operands, buffers).run()
 
 
 class _Planner:
-    def __init__(self, rule: Contraction, result: TensorType, a: Value, b: Value) -> None:
+    def __init__(
+        self,
+        rule: Contraction,
+        result: TensorType,
+        operands: Sequence[Value],
+        buffers: Mapping[Value, str],
+    ) -> None:
         self.rule = rule
         self.result = result
-        self.a, self.b = a, b
+        self.a, self.b = operands
+        self.buffers = buffers
         cpu = target()
         self.registers = cpu.registers
         self.lanes = max(1, cpu.lanes * 4 // result.itemsize)
@@ -174,8 +190,8 @@ class _Planner:
     def run(self) -> Plan:
         """All choices, in the order in which one depends on another."""
         rule = self.rule
-        b_strides = self._b_in_place()
-        a_form, a_strides = self._a_form()
+        b_source = self._b_source()
+        a_form, a_strides, a_buffer = self._a_form()
         by_k = a_form is Form.PACKED and self._rows_are_neighbours()
         pitch = -(-self._steps() // self.lanes) * self.lanes + self.lanes
         vectors, runs = self._tile(a_strides, 1 if by_k else pitch)
@@ -184,14 +200,18 @@ class _Planner:
         if a_strides is None:
             steps = self._packed_steps(rows if by_k else 1)
             a_strides = Strides(0, ((0,) * len(rule.batch), (0,) * len(rule.m), steps))
-        b_form = Form.IN_PLACE if b_strides else Form.PACKED
-        if b_strides is None:
+        in_place = b_source is not None and self._reads_in_place(b_source.strides)
+        if b_source is not None and in_place:
+            b_strides = b_source.strides
+        else:
             steps = self._packed_steps(width)
             b_strides = Strides(0, ((0,) * len(rule.batch), steps, (1,) * len(rule.n)))
         block = self._block(width)
         return Plan(
             a=a_form,
-            b=b_form,
+            b=Form.IN_PLACE if in_place else Form.PACKED,
+            a_buffer=a_buffer,
+            b_source=b_source,
             dtype=self.result.dtype,
             itemsize=self.result.itemsize,
             lanes=self.lanes,
@@ -215,7 +235,7 @@ class _Planner:
     def _whole_or_cut(self) -> Cut | None:
         k = self.rule.k
         total = product(k)
-        if isinstance(total, int) and total <= K_WHOLE:
+        if isinstance(total, int) and total <= (K_WHOLE if self.rule.view else PRODUCT_WHOLE):
             return None
         for dim in range(len(k)):
             inner = product(k[dim + 1 :])
@@ -263,32 +283,32 @@ class _Planner:
     def _counts(self, *groups: str) -> list[int]:
         return [len(names) for names in self._names(*groups)]
 
-    def _b_in_place(self) -> Strides | None:
-        rule, b = self.rule, self.b
-        if (
-            b.producer is not None
-            or self.columns is None
-            or rule.rhs(*self._names("b", "k", "n"))[1]
-        ):
+    def _b_source(self) -> Source | None:
+        rule = self.rule
+        if rule.rhs(*self._names("b", "k", "n"))[1]:
             return None
-        found = strides(lambda *p: rule.rhs(*p)[0], b.type.shape, self._counts("b", "k", "n"))
-        if found is None:
-            return None
-        columns = merged(rule.n, found.dims[2])
-        steps = [s for s, d in zip(found.dims[1], rule.k, strict=True) if d != 1]
-        near = not steps or steps[-1] <= IN_PLACE_STEP
-        neighbours = not columns or (len(columns) == 1 and columns[0].strides == (1,))
-        return found if near and neighbours else None
+        counts = self._counts("b", "k", "n")
+        return find_source(self.b, lambda *p: rule.rhs(*p)[0], counts, self.buffers)
 
-    def _a_form(self) -> tuple[Form, Strides | None]:
-        rule, a = self.rule, self.a
-        names = self._names("b", "m", "k")
-        if a.producer is None and not rule.lhs(*names)[1]:
-            found = strides(lambda *p: rule.lhs(*p)[0], a.type.shape, self._counts("b", "m", "k"))
-            if found is not None and self._suits(found):
-                return Form.IN_PLACE, found
+    def _reads_in_place(self, found: Strides) -> bool:
+        """Whether tiles can read columns at these strides, and k does not span too much."""
+        if self.columns is None:
+            return False
+        columns = merged(self.rule.n, found.dims[2])
+        neighbours = not columns or (len(columns) == 1 and columns[0].strides == (1,))
+        steps = [abs(s) for s, d in zip(found.dims[1], self.rule.k, strict=True) if d != 1]
+        span = self._steps() * min(steps, default=0) * self.result.itemsize
+        return neighbours and (span <= IN_PLACE_BYTES or self.columns <= 2 * self.lanes)
+
+    def _a_form(self) -> tuple[Form, Strides | None, str]:
+        rule = self.rule
+        if not rule.lhs(*self._names("b", "m", "k"))[1]:
+            counts = self._counts("b", "m", "k")
+            found = find_source(self.a, lambda *p: rule.lhs(*p)[0], counts, self.buffers)
+            if found is not None and self._suits(found.strides):
+                return Form.IN_PLACE, found.strides, found.buffer
         padded = self._padded()
-        return (Form.PADDED, padded) if padded else (Form.PACKED, None)
+        return (Form.PADDED, padded, "") if padded else (Form.PACKED, None, "")
 
     def _suits(self, found: Strides) -> bool:
         """Whether tiles can read rows at these strides, and do not compete for cache sets."""

@@ -71,7 +71,7 @@ class _Product:
         self.writer = lowering.writer
         self.hero = hero
         self.rule = rule
-        self.plan = make_plan(rule, hero.types[0], *hero.inputs)
+        self.plan = make_plan(rule, hero.types[0], hero.inputs, lowering.operands)
         plan = self.plan
         self.operands = Operands(lowering, hero, rule, plan)
         self.rows = len(plan.runs.rows)
@@ -184,7 +184,7 @@ class _Product:
             return
         with writer.loop(*rows, "s", plan.strip * unit) as first:
             stop = writer.let(_minimum(first + plan.strip * unit, rows[1]), "send")
-            with writer.loop(0, Const(INDEX, plan.strip * self.rows * plan.block), "z") as z:
+            with writer.loop(0, self._line(stop - first), "z") as z:
                 writer.store(self.c, z, self.zero)
             self._chunks(b, (first, stop), columns, top)
             with writer.loop(first, stop, "t", unit) as index:
