@@ -39,6 +39,7 @@ ALLOWED = {
 EXCEPTIONS = {
     # Source text for Numba, like a generated kernel.
     ("runtime/launcher_kernels.py", "codegen.cpu.intrinsics"),
+    ("runtime/batch_kernels.py", "codegen.cpu.intrinsics"),
     # `Graph.to_dot`, inside the method.
     ("ir/graph.py", "viz"),
 }

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 Logs = dict[str, Any]
+Listener = TypeVar("Listener", bound=Callable[..., None])
+
+
+def patient(listener: Listener) -> Listener:
+    """Marks a listener to batches that need not hear of every one of them."""
+    listener.patient = True  # type: ignore[attr-defined]
+    return listener
 
 
 class Callback:

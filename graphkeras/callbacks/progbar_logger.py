@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graphkeras.callbacks.callback import Callback, Logs
+from graphkeras.callbacks.callback import Callback, Logs, patient
 from graphkeras.utils.messages import print_message
 from graphkeras.utils.progbar import Progbar
 
@@ -47,6 +47,7 @@ class ProgbarLogger(Callback):
             print_message(f"Epoch {epoch + 1}/{self.epochs}")
         self._bar()
 
+    @patient
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Moves the bar."""
         self._update(batch, logs)
@@ -61,6 +62,7 @@ class ProgbarLogger(Callback):
             self._progbar = None
             self._bar()
 
+    @patient
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Moves the bar, unless this is a validation."""
         if not self._in_fit:
@@ -76,6 +78,7 @@ class ProgbarLogger(Callback):
         self._progbar = None
         self._bar()
 
+    @patient
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Moves the bar."""
         self._update(batch, None)

@@ -156,12 +156,19 @@ class Context:
         self._threads = 1
         self._memory: Array | None = None
 
-    def prepare(self, inputs: Sequence[Array], pool: Pool | None) -> tuple[Array, ...]:
+    def prepare(
+        self,
+        inputs: Sequence[Array],
+        pool: Pool | None,
+        outputs: Sequence[Array] | None = None,
+    ) -> tuple[Array, ...]:
         """Makes the context ready to run on these inputs.
 
         Args:
             inputs: The arrays; nothing is written where one of them is refused.
             pool: The pool to run on, or None.
+            outputs: C-contiguous arrays of the outputs' shapes and dtypes to be written; fresh
+                ones by default.
 
         Returns:
             The outputs to be computed, then inputs that had to be copied: keep all of them
@@ -193,13 +200,23 @@ class Context:
             self._argv[self._slots.inputs[i]] = address_of(array)
             # A copy lives for this call only.
             known[i] = weakref.ref(array) if array is inputs[i] else _nothing
-        outputs = tuple([self._new_output(*each) for each in binding.outputs])
-        return outputs + tuple([a for i, a in changed.items() if a is not inputs[i]])
+        if outputs is None:
+            outputs = [np.empty(shape, dtype) for _, shape, dtype in binding.outputs]
+        for (slots, _, _), output in zip(binding.outputs, outputs, strict=True):
+            self._argv[slots] = address_of(output)
+        return (*outputs, *[a for i, a in changed.items() if a is not inputs[i]])
 
-    def _new_output(self, slots: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        output: Array = np.empty(shape, dtype)
-        self._argv[slots] = address_of(output)
-        return output
+    def input_words(self, index: int) -> list[int]:
+        """Addresses of the argv entries that hold the address of an input."""
+        return self._words(self._slots.inputs[index])
+
+    def output_words(self) -> list[list[int]]:
+        """For each output that the runtime makes, as `input_words`."""
+        return [self._words(slots) for slots in self._slots.outputs.values()]
+
+    def _words(self, slots: Array) -> list[int]:
+        begin = address_of(self._argv)
+        return [begin + 8 * int(slot) for slot in slots]
 
     def _resize(self, binding: Binding) -> None:
         self._argv[self._slots.sizes] = binding.size_values

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from graphkeras.ir.op import Array
 from graphkeras.passes.memory import Layout
 from graphkeras.runtime import kernel_cache, pool
 from graphkeras.runtime.barriers import find_barriers
+from graphkeras.runtime.batches import Feeder, Rows
 from graphkeras.runtime.context import ALIGNMENT, Binding, Context, Slots, address_of, aligned
 from graphkeras.runtime.machine import measure_machine
 from graphkeras.runtime.profile import Profile, make_profile
@@ -91,6 +93,42 @@ class Executable:
         with self._state:
             return self._run(inputs)
 
+    def run_batches(
+        self,
+        feeder: Feeder,
+        rows: Rows,
+        state: Sequence[Array],
+        outputs: Sequence[Array] | None = None,
+        watch: bool = False,
+    ) -> tuple[Sequence[Array], int]:
+        """Runs the program over many batches in one native call.
+
+        Args:
+            feeder: Has the samples of the first inputs.
+            rows: Which samples, in batches of which size.
+            state: The other inputs, the same for all batches.
+            outputs: Heads (the part for the first batch) of arrays for the outputs of all
+                batches; by default only those of the last batch are kept.
+            watch: Whether to stop behind a batch whose first output is not finite.
+
+        Returns:
+            The outputs of the last batch that was run, or `outputs`; and the number of batches
+            that were run.
+
+        Raises:
+            ShapeError: As for a call; nothing has been run then.
+        """
+        inputs, team = feeder.first(rows), self._pool()
+        with self._state or nullcontext():
+            context = self._take_context()
+            try:
+                kept = context.prepare([*inputs, *state], team, outputs)
+                results = kept[: len(self._slots.outputs)]
+                done = feeder.run(context, team, rows, inputs, results, outputs is not None, watch)
+            finally:
+                self._free.append(context)
+        return results, done
+
     def profile(self, inputs: Sequence[Array], repeats: int = 20, roofline: bool = True) -> Profile:
         """Times every launch on every thread. The arrays of the caller are not changed.
 
@@ -154,16 +192,20 @@ class Executable:
         return None if self.threads == 1 else pool.current()
 
     def _run(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        try:
-            context = self._free.pop()
-        except IndexError:
-            context = self._new_context()
+        context = self._take_context()
         try:
             kept = context.prepare(inputs, self._pool())
             context.job.run()
         finally:
             self._free.append(context)
         return kept[: len(self._slots.outputs)]
+
+    def _take_context(self) -> Context:
+        """A context that no other call uses; goes back to `_free` after the call."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return self._new_context()
 
     def _new_context(self) -> Context:
         return Context(

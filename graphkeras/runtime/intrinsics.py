@@ -127,6 +127,11 @@ def _call_kernel(builder: Any, operands: list[Any]) -> None:
     builder.call(function, [operands[1], operands[2], _pointer(builder, operands[3])])
 
 
+def _call_launch(builder: Any, operands: list[Any]) -> Any:
+    launch = ir.FunctionType(I64, [I64, I64])
+    return builder.call(builder.inttoptr(operands[0], launch.as_pointer()), operands[1:])
+
+
 atomic_load = _intrinsic("atomic_load", 1, _load)
 atomic_store = _intrinsic("atomic_store", 2, _store, "void")
 atomic_add = _intrinsic("atomic_add", 2, _read_modify_write("add"))
@@ -151,3 +156,5 @@ futex_wake = _intrinsic("futex_wake", 2, _futex(_WAKE), "void")
 """`(address, count)`: wakes at most `count` sleepers. Linux."""
 call_kernel = _intrinsic("call_kernel", 4, _call_kernel, "void")
 """`(function address, tid, nthreads, argv address)`."""
+call_launch = _intrinsic("call_launch", 3, _call_launch)
+"""`(function address, job address, times)`: `launcher_kernels.launch`."""

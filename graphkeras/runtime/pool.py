@@ -40,18 +40,27 @@ _ENTRIES = {"worker": 5, "launch": 2, "stop": 1}
 
 
 @cache
-def _native() -> dict[str, Callable[..., int]]:
+def _addresses() -> dict[str, int]:
     text = Path(__file__).with_name("launcher_kernels.py").read_text(encoding="utf-8")
     functions = [
         kernel_cache.Function("launcher", text, entry, ("int64",) * count, "int64")
         for entry, count in _ENTRIES.items()
     ]
-    addresses = kernel_cache.load_functions(functions)
+    return dict(zip(_ENTRIES, kernel_cache.load_functions(functions), strict=True))
+
+
+@cache
+def _native() -> dict[str, Callable[..., int]]:
     # A CFUNCTYPE call releases the interpreter lock.
     return {
-        entry: ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * count)(address)
-        for (entry, count), address in zip(_ENTRIES.items(), addresses, strict=True)
+        entry: ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * count)(_addresses()[entry])
+        for entry, count in _ENTRIES.items()
     }
+
+
+def launch_address() -> int:
+    """Address of `launcher_kernels.launch`, for native code that launches jobs."""
+    return _addresses()["launch"]
 
 
 class Pool:
@@ -105,9 +114,22 @@ class Job:
         self.table = table
         self.threads = threads
         self._fields = np.array([0, table.ctypes.data, len(table), 0, 1, PATIENCE], np.int64)
-        self._address = self._fields.ctypes.data
+        self.address = self._fields.ctypes.data
+        """Where the native side finds the job."""
         self._launch = _native()["launch"]
         self._pool: Pool | None = None
+
+    def behind(self, kernel: int, argv: int, pool: Pool | None) -> Job:
+        """A job that runs another kernel before the launches of this one.
+
+        Args:
+            kernel: Address of the kernel.
+            argv: Address of its arguments.
+            pool: The pool to run on.
+        """
+        job = Job(np.vstack([[(kernel, argv, 0)], self.table]), self.threads)
+        job.attach(pool)
+        return job
 
     def attach(self, pool: Pool | None) -> None:
         """Makes `pool` the one this job runs on; None for the calling thread alone."""
@@ -131,7 +153,7 @@ class Job:
         Returns:
             Number of threads that took part, summed over `times`.
         """
-        return self._launch(self._address, times)
+        return self._launch(self.address, times)
 
     def profile(self, times: int) -> Array:
         """Runs until `times` runs had the largest team, and tells when each thread did what.

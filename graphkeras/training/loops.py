@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from graphkeras import config, tree
 from graphkeras.callbacks import CallbackList, TerminateOnNaN
 from graphkeras.callbacks.callback_list import python_logs
 from graphkeras.errors import DataError
-from graphkeras.ir.op import Array
 from graphkeras.places import warn
-from graphkeras.training.data import Batch, DataAdapter, Epochs
+from graphkeras.training.data import DataAdapter, Epochs
 from graphkeras.training.inputs import order_inputs
+from graphkeras.training.pace import Pace
+from graphkeras.training.results import Results
 from graphkeras.training.steps import Runner
+from graphkeras.training.stream import Outputs, Stream
 
 Logs = dict[str, Any]
 
@@ -64,6 +65,7 @@ class FitLoop:
         terminates = any(isinstance(c, TerminateOnNaN) for c in callbacks.callbacks)
         stops = self._policy == "raise" and not terminates
         self._train = runner_for(model, "train", epochs.adapter, stops_at_nan=stops)
+        self._batches = Batches(model, epochs, self._train, callbacks, "train")
         self._test = None if validation is None else runner_for(model, "test", validation.adapter)
 
     def run(self, initial_epoch: int, epochs: int) -> None:
@@ -98,25 +100,10 @@ class FitLoop:
 
     def _epoch(self) -> Logs | None:
         """Trains for one epoch; the metrics, or `None` where there were no data left."""
-        begin = self._callbacks.listeners("on_train_batch_begin")
-        end = self._callbacks.listeners("on_train_batch_end")
-        run, outputs = self._train, None
-        for step, group in self._epochs.epoch():
-            for listener in begin:
-                listener(step, logs={})
-            last = step - 1
-            for batch in group:
-                outputs = run(batch)
-                last += 1
-            if end and outputs is not None:
-                logs = python_logs(run.logs(outputs))
-                for listener in end:
-                    listener(last, logs=logs)
-            if self._model.stop_training:
-                break
+        outputs = self._batches.run(lambda: bool(self._model.stop_training))
         if outputs is None:
             return None
-        logs = python_logs(run.logs(outputs))
+        logs = python_logs(self._train.logs(outputs))
         if self._policy == "warn" and not math.isfinite(logs.get("loss", 0.0)):
             warn(
                 f"the loss is {logs['loss']}: lower the learning rate, scale the inputs, or look "
@@ -145,28 +132,59 @@ class FitLoop:
         return evaluate(self._model, self._validation, self._test, self._callbacks)
 
 
+class Batches:
+    """The batches of one epoch after another, and the callbacks around them.
+
+    Args:
+        model: The model.
+        epochs: The data.
+        run: Runs one batch.
+        callbacks: All callbacks.
+        mode: `"train"` or `"test"`.
+    """
+
+    def __init__(
+        self, model: Any, epochs: Epochs, run: Runner, callbacks: CallbackList, mode: str
+    ) -> None:
+        self._epochs = epochs
+        self._run = run
+        self._stream = Stream(run)
+        self._begin = callbacks.listeners(f"on_{mode}_batch_begin")
+        self._end = callbacks.listeners(f"on_{mode}_batch_end")
+        self._pace = Pace(epochs.steps_per_execution, [*self._begin, *self._end])
+
+    def run(self, stopped: Callable[[], bool]) -> Outputs | None:
+        """One epoch.
+
+        Args:
+            stopped: Says behind each group whether a callback has ended the epoch.
+
+        Returns:
+            The outputs of the last batch; `None` where there was none.
+        """
+        outputs: Outputs | None = None
+        self._pace.start()
+        for step, group in self._epochs.epoch(self._pace):
+            for listener in self._begin:
+                listener(step, logs={})
+            outputs = self._stream(group)
+            if self._end and outputs is not None:
+                logs = python_logs(self._run.logs(outputs))
+                for listener in self._end:
+                    listener(step + len(group) - 1, logs=logs)
+            if stopped():
+                break
+        return outputs
+
+
 def evaluate(model: Any, epochs: Epochs, run: Runner, callbacks: CallbackList) -> Logs:
     """One pass over the data; returns the metrics."""
     model.stop_evaluating = False
     callbacks.on_test_begin()
     model.reset_metrics()
-    begin = callbacks.listeners("on_test_batch_begin")
-    end = callbacks.listeners("on_test_batch_end")
-    outputs: tuple[Array, ...] | None = None
     with contextlib.closing(epochs):
-        for step, group in epochs.epoch():
-            for listener in begin:
-                listener(step, logs={})
-            last = step - 1
-            for batch in group:
-                outputs = run(batch)
-                last += 1
-            if end and outputs is not None:
-                logs = python_logs(run.logs(outputs))
-                for listener in end:
-                    listener(last, logs=logs)
-            if model.stop_evaluating:
-                break
+        batches = Batches(model, epochs, run, callbacks, "test")
+        outputs = batches.run(lambda: bool(model.stop_evaluating))
     if outputs is None:
         raise DataError("there are no data left to evaluate: the generator is used up")
     logs = python_logs(run.logs(outputs))
@@ -180,18 +198,16 @@ def predict(model: Any, epochs: Epochs, run: Runner, callbacks: CallbackList) ->
     callbacks.on_predict_begin()
     begin = callbacks.listeners("on_predict_batch_begin")
     end = callbacks.listeners("on_predict_batch_end")
-    results = _Results(epochs.adapter.num_samples if epochs.whole else None)
+    pace = Pace(epochs.steps_per_execution, [*begin, *end])
+    results = Results(run, epochs.adapter.num_samples if epochs.whole else None)
     with contextlib.closing(epochs):
-        for step, group in epochs.epoch():
+        for step, group in epochs.epoch(pace):
             for listener in begin:
                 listener(step, logs={})
-            last = step - 1
-            for batch in group:
-                outputs = run(batch)
-                results.add(outputs, _samples(batch))
-                last += 1
+            outputs = results.add(group, keep_last=pace.strict)
             for listener in end:
-                listener(last, logs={"outputs": packed(run, outputs)})
+                logs = {} if outputs is None else {"outputs": packed(run, outputs)}
+                listener(step + len(group) - 1, logs=logs)
             if model.stop_predicting:
                 break
     callbacks.on_predict_end()
@@ -202,51 +218,3 @@ def packed(run: Runner, outputs: Any) -> Any:
     """Flat outputs in the structure the model returns them in."""
     assert run.step is not None
     return tree.map_structure(lambda position: outputs[position], run.step.structure)
-
-
-def _samples(batch: Batch) -> int:
-    return len(next(tree.leaves(batch.x)))
-
-
-class _Results:
-    """Joins the outputs of batches: in one array where the number of samples is known.
-
-    Args:
-        total: Number of samples, or `None`.
-    """
-
-    def __init__(self, total: int | None) -> None:
-        self._total = total
-        self._done = 0
-        self._whole: list[Array] | None = None
-        self._parts: list[tuple[Array, ...]] = []
-
-    def add(self, outputs: tuple[Array, ...], samples: int) -> None:
-        """Takes the outputs of a batch."""
-        total = self._total
-        if total is None or any(o.ndim == 0 or len(o) != samples for o in outputs):
-            self._parts.append(outputs)
-            return
-        if self._done == 0 and samples == total:
-            self._whole = list(outputs)
-        elif self._whole is None:
-            self._whole = [np.empty((total, *o.shape[1:]), o.dtype) for o in outputs]
-        if samples != total:
-            for whole, part in zip(self._whole, outputs, strict=True):
-                whole[self._done : self._done + samples] = part
-        self._done += samples
-
-    def joined(self) -> list[Array]:
-        """All outputs.
-
-        Raises:
-            DataError: There was no batch.
-        """
-        if self._whole is not None:
-            return [whole[: self._done] for whole in self._whole]
-        if not self._parts:
-            raise DataError("there are no data left to predict: the generator is used up")
-        return [
-            np.stack(parts) if parts[0].ndim == 0 else np.concatenate(parts)
-            for parts in zip(*self._parts, strict=True)
-        ]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphkeras import config, tree
+from graphkeras.errors import NonFiniteLossError
 from graphkeras.ir.op import Array
 from graphkeras.ir.types import TensorType
 from graphkeras.ops._common import UnknownSizeError
@@ -194,7 +195,7 @@ class Runner:
         self._model = model
         self._mode = mode
         self._checked = checked
-        self._stops_at_nan = stops_at_nan
+        self.stops_at_nan = stops_at_nan
         self._layout: Layout | None = None
         self.step: Step | None = None
 
@@ -204,23 +205,32 @@ class Runner:
         Raises:
             NonFiniteLossError: The loss of a training step is NaN or infinite.
         """
+        data, step = self.read(batch)
+        if not self._checked:
+            for check in step.checks:
+                check.run(batch.y)
+        outputs = step.run(data)
+        if self.stops_at_nan and not math.isfinite(outputs[0]):
+            raise self.non_finite(data, outputs)
+        return outputs
+
+    def read(self, batch: Batch) -> tuple[list[Array], Step]:
+        """The arrays of a batch in the order of the step's inputs, and the step for them."""
         parts = batch[:1] if self._mode == "predict" else batch
         if any(map(tree.is_nested, parts)):
             batch = Batch(order_inputs(self._model, batch.x), *parts[1:])
             parts = tuple(tree.leaves(batch))
-        data = [array for array in parts if array is not None]
         layout = [None if array is None else (array.shape[1:], array.dtype) for array in parts]
         if self.step is None or layout != self._layout:
             batch = Batch(order_inputs(self._model, batch.x), *batch[1:])
             self.step = self._model.training_state.steps.get(self._model, self._mode, batch)
             self._layout = layout
-        if not self._checked:
-            for check in self.step.checks:
-                check.run(batch.y)
-        outputs = self.step.run(data)
-        if self._stops_at_nan and not math.isfinite(outputs[0]):
-            raise non_finite_error(self._model, self.step, data, float(outputs[0]))
-        return outputs
+        return [array for array in parts if array is not None], self.step
+
+    def non_finite(self, data: list[Array], outputs: tuple[Array, ...]) -> NonFiniteLossError:
+        """The error for a batch whose loss is not finite."""
+        assert self.step is not None
+        return non_finite_error(self._model, self.step, data, float(outputs[0]))
 
     def logs(self, outputs: tuple[Array, ...]) -> dict[str, Array]:
         """The metrics among the outputs of a training or test step, by name."""

@@ -316,7 +316,7 @@ def test_py_dataset_workers_stop_when_training_is_interrupted() -> None:
     epochs = Epochs(adapter_for(Squares(1000, workers=2)))
     before = threading.active_count()
     for _, group in epochs.epoch():
-        next(group)
+        next(iter(group))
         break
     assert threading.active_count() > before
     epochs.close()

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphkeras.errors import DataError
-from graphkeras.training.data.adapter import DataAdapter
-from graphkeras.training.data.arrays import ArrayAdapter, split_validation
+from graphkeras.training.data.adapter import DataAdapter, Group
+from graphkeras.training.data.arrays import ArrayAdapter, Span, split_validation
 from graphkeras.training.data.batch import Batch, class_weights, is_array_structure, unpack
 from graphkeras.training.data.epochs import Epochs
 from graphkeras.training.data.iterables import IterableAdapter, read_batch
@@ -19,6 +19,8 @@ __all__ = [
     "Batch",
     "DataAdapter",
     "Epochs",
+    "Group",
+    "Span",
     "adapter_for",
     "class_weights",
     "read_batch",

@@ -2,9 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Generator, Iterator
+from typing import Protocol
 
 from graphkeras.training.data.batch import Batch
+
+
+class Group(Protocol):
+    """Batches that follow each other, to be used up before more are taken."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches; each may overwrite the one before."""
+
+    def __len__(self) -> int:
+        """Their number; where it is not known beforehand, of those used so far."""
+
+
+class Counted:
+    """A group from an iterator.
+
+    Args:
+        batches: The batches.
+    """
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+        self._used = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches, counted."""
+        for batch in self._batches:
+            self._used += 1
+            yield batch
+
+    def __len__(self) -> int:
+        """The number of batches used so far."""
+        return self._used
+
+
+class Pass:
+    """One pass over the data, taken in groups of batches.
+
+    Args:
+        batches: The batches.
+    """
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+
+    def take(self, count: int) -> Group | None:
+        """The next `count` batches, fewer at the end of the data, `None` behind it."""
+        first = next(self._batches, None)
+        if first is None:
+            return None
+        return Counted(itertools.chain((first,), itertools.islice(self._batches, count - 1)))
+
+    def close(self) -> None:
+        """Ends the pass, so that workers stop."""
+        if isinstance(self._batches, Generator):
+            self._batches.close()
 
 
 class DataAdapter:
@@ -36,6 +93,10 @@ class DataAdapter:
     def batches(self) -> Iterator[Batch]:
         """One pass over the data."""
         raise NotImplementedError
+
+    def new_pass(self) -> Pass:
+        """One pass over the data, in groups."""
+        return Pass(self.batches())
 
     def on_epoch_begin(self) -> None:
         """Called before every epoch."""

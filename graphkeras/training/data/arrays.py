@@ -1,13 +1,18 @@
 """Batches of arrays in memory.
 
-Without shuffling a batch is a view of the arrays. With it, rows are gathered into buffers that
-every batch uses again, so an epoch allocates nothing.
+A pass over arrays is taken in *spans*: many batches at once, as the arrays, the order of their
+rows, and where the span begins and ends. A compiled step runs a span natively (`stream.py`).
+
+Whoever wants the batches one by one gets views of the arrays without shuffling. With it, rows are
+gathered into buffers that every batch uses again, so an epoch allocates nothing.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +20,7 @@ import numpy as np
 from graphkeras import tree
 from graphkeras.errors import DataError
 from graphkeras.ir.op import Array
-from graphkeras.training.data.adapter import DataAdapter
+from graphkeras.training.data.adapter import DataAdapter, Pass
 from graphkeras.training.data.batch import (
     Batch,
     check_lengths,
@@ -87,17 +92,23 @@ class ArrayAdapter(DataAdapter):
 
     def batches(self) -> Iterator[Batch]:
         """One epoch."""
-        order: Array | None = None
-        if self._shuffle and self._shuffle != "batch":
-            order = np.random.permutation(self._samples)
-        for start in range(0, self._samples, self.batch_size):
-            stop = min(start + self.batch_size, self._samples)
-            if order is not None:
-                yield self._gather(order[start:stop])
-            elif self._shuffle:
-                yield self._gather(np.random.permutation(stop - start) + start)
-            else:
-                yield self._slice(start, stop)
+        whole = self.new_pass().take(self.num_batches)
+        assert whole is not None
+        yield from whole
+
+    def new_pass(self) -> ArrayPass:
+        """One epoch, in spans."""
+        return ArrayPass(self, self._samples, self._shuffle)
+
+    def batch(self, start: int, stop: int, order: Array | None) -> Batch:
+        """One batch.
+
+        Args:
+            start: First sample.
+            stop: Sample behind the last one.
+            order: The samples are those at these positions of it.
+        """
+        return self._slice(start, stop) if order is None else self._gather(order[start:stop])
 
     def _slice(self, start: int, stop: int) -> Batch:
         parts = [None if array is None else array[start:stop] for array in self._arrays]
@@ -125,6 +136,73 @@ class ArrayAdapter(DataAdapter):
             return Batch(*parts)
         packed: Batch = tree.pack(self._structure, parts)
         return packed
+
+
+@dataclass(frozen=True)
+class Span:
+    """Batches of arrays that follow each other; only the last batch of the data is smaller."""
+
+    adapter: ArrayAdapter
+    order: Array | None
+    """int64 numbers of samples, where these are shuffled."""
+    start: int
+    stop: int
+    """Samples of the span, by their position in the order."""
+
+    @property
+    def size(self) -> int:
+        """Samples a batch."""
+        return self.adapter.batch_size
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return math.ceil((self.stop - self.start) / self.size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches; each may overwrite the one before."""
+        return (self.batch(i) for i in range(len(self)))
+
+    def batch(self, index: int) -> Batch:
+        """The batch at a position."""
+        start = self.start + index * self.size
+        return self.adapter.batch(start, min(start + self.size, self.stop), self.order)
+
+
+class ArrayPass(Pass):
+    """One pass over arrays, in spans.
+
+    Args:
+        adapter: Has the arrays.
+        samples: Number of samples.
+        shuffle: As for `ArrayAdapter`.
+    """
+
+    def __init__(self, adapter: ArrayAdapter, samples: int, shuffle: bool | str) -> None:
+        super().__init__(iter(()))
+        self._adapter = adapter
+        self._samples = samples
+        self._inside = shuffle == "batch"
+        shuffled = shuffle and not self._inside
+        self._order = _int64(np.random.permutation(samples)) if shuffled else None
+        self._position = 0
+
+    def take(self, count: int) -> Span | None:
+        """The next span."""
+        size, start = self._adapter.batch_size, self._position
+        if start >= self._samples:
+            return None
+        stop = self._position = min(start + count * size, self._samples)
+        span = Span(self._adapter, self._order, start, stop)
+        if self._inside:
+            cuts = [*range(start, stop, size), stop]
+            rows = [np.random.permutation(b - a) + a for a, b in itertools.pairwise(cuts)]
+            span = Span(self._adapter, _int64(np.concatenate(rows)), 0, stop - start)
+        return span
+
+
+def _int64(order: Array) -> Array:
+    """What kernels read; NumPy's permutations have the machine's own int type."""
+    return order.astype(np.int64, copy=False)
 
 
 def _batch_size(batch_size: int | None, steps: int | None, samples: int) -> int:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterator
 
 from graphkeras.errors import DataError
 from graphkeras.places import warn
-from graphkeras.training.data.adapter import DataAdapter
-from graphkeras.training.data.batch import Batch
+from graphkeras.training.data.adapter import DataAdapter, Group, Pass
 
 
 class Epochs:
@@ -36,8 +34,8 @@ class Epochs:
         self.adapter = adapter
         self.exhausted = False
         self._steps = steps
-        self._group = steps_per_execution
-        self._iterator: Iterator[Batch] | None = None
+        self.steps_per_execution = steps_per_execution
+        self._pass: Pass | None = None
 
     @property
     def num_batches(self) -> int | None:
@@ -51,41 +49,43 @@ class Epochs:
 
     def close(self) -> None:
         """Ends the current pass, so that workers stop."""
-        iterator, self._iterator = self._iterator, None
-        if isinstance(iterator, Generator):
-            iterator.close()
+        current, self._pass = self._pass, None
+        if current is not None:
+            current.close()
 
-    def epoch(self) -> Iterator[tuple[int, Iterator[Batch]]]:
+    def epoch(self, wanted: Callable[[], int] | None = None) -> Iterator[tuple[int, Group]]:
         """Groups of batches, each with the number of its first one.
 
         A group must be used up before the next one is asked for.
+
+        Args:
+            wanted: Says before each group how many batches it should have; by default
+                `steps_per_execution`.
         """
         self.adapter.on_epoch_begin()
-        if self._iterator is None:
-            self._iterator = self.adapter.batches()
-        iterator, limit = self._iterator, self._steps
+        if self._pass is None:
+            self._pass = self.adapter.new_pass()
+        limit = self._steps
         step = 0
         while limit is None or step < limit:
-            first = next(iterator, None)
-            if first is None and step == 0 and self.adapter.repeats:
-                iterator = self._iterator = self.adapter.batches()
-                first = next(iterator, None)
-            if first is None:
+            count = wanted() if wanted is not None else self.steps_per_execution
+            if limit is not None:
+                count = min(count, limit - step)
+            group = self._pass.take(count)
+            if group is None and step == 0 and self.adapter.repeats:
+                self._pass = self.adapter.new_pass()
+                group = self._pass.take(count)
+            if group is None:
                 self._end_of_data(step, limit)
                 break
-            if self._group == 1:
-                yield step, iter((first,))
-                step += 1
-                continue
-            count = self._group if limit is None else min(self._group, limit - step)
-            yield step, itertools.chain((first,), itertools.islice(iterator, count - 1))
-            step += count
+            yield step, group
+            step += len(group)
         if self._steps is None:
-            self._iterator = None
+            self._pass = None
         self.adapter.on_epoch_end()
 
     def _end_of_data(self, step: int, limit: int | None) -> None:
-        self._iterator = None
+        self._pass = None
         self.exhausted = not self.adapter.repeats
         if limit is not None:
             warn(
