@@ -187,7 +187,7 @@ def _seconds(source: KernelSource, arguments: Sequence[int], threads: int) -> fl
 
 def _fma_peak(threads: int) -> float:
     cpu = target()
-    chains = cpu.rows * cpu.vectors
+    chains = min(24, cpu.registers - 4)
     source = KernelSource("fma_peak", _FMA.format(lanes=cpu.lanes, chains=chains))
     stride = -(-4 * cpu.lanes * (chains + 2) // ALIGNMENT) * ALIGNMENT
     memory, begin = _filled(stride * threads)
