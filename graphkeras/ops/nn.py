@@ -291,11 +291,13 @@ def layer_normalization(
     tensor = to_float(x)
     axes = all_axes(axis, len(tensor.dims))
     small = default_epsilon() if epsilon is None else epsilon
-    centred = tensor
-    if not rms_scaling:
+    if rms_scaling:
+        centred = tensor
+        power = mean(emit("mul", tensor, tensor), axis=axes, keepdims=True)
+    else:
         centre = mean(tensor, axis=axes, keepdims=True)
         centred = emit("sub", tensor, expand_to(centre, tensor.dims))
-    power = mean(emit("mul", centred, centred), axis=axes, keepdims=True)
+        power = square_mean_distance(tensor, centre, axes, keepdims=True)
     factor = emit("rsqrt", emit("add", power, scalar_like(power, small)))
     result = emit("mul", centred, expand_to(factor, tensor.dims))
 
