@@ -8,7 +8,7 @@ How a row is timed (`team.py`)::
 
     graphkeras  prepare  |run|            |run|
     torch       prepare       |run|            |run|       one process a system; those whose
-    machine     prepare            |run|            |run|  turn it is not are stopped
+    roofline    prepare            |run|            |run|  turn it is not are stopped
 
 Each system has a process of its own. They take turns, one round each, so that a slow moment of
 the machine hits all of them alike; a process is stopped (SIGSTOP) outside its turn, so no idle

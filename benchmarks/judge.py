@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.measure import Result
 from benchmarks.rows import ONE_THREAD, Below, Faster, Goal, Row, Share, Threads
-from benchmarks.systems import OURS, SYSTEMS
-from benchmarks.work import Convolution, Product
+from benchmarks.systems import OURS, ROOFLINE, SYSTEMS
 
 SCALE = {"ms": 1e3, "s": 1.0, "MB": 1.0}
 """From what rounds are kept in to the unit of a section."""
@@ -64,13 +63,8 @@ class Judge:
 
     def share(self) -> float | None:
         """Share of the roofline: the time the limits allow, by the time it takes."""
-        work, ours = self.row.work, self.best(OURS)
-        if ours is None or not isinstance(work, Product | Convolution):
-            return None
-        fma, memory = self.best("peak"), self.best("bandwidth")
-        if fma is None or memory is None:
-            return None
-        return max(work.operations * fma, work.bytes * memory) / ours
+        ours, least = self.best(OURS), self.best(ROOFLINE)
+        return None if ours is None or least is None else least / ours
 
     def verdicts(self) -> list[Verdict]:
         """Each goal of the row; those that do not apply are left out."""

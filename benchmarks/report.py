@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.judge import SCALE, Judge
-from benchmarks.rows import DIRECTIONS, LIMITS, ONE_THREAD, ROWS, SECTIONS, TENSORFLOW
-from benchmarks.systems import OURS, SYSTEMS
+from benchmarks.rows import DIRECTIONS, ONE_THREAD, ROWS, SECTIONS, TENSORFLOW
+from benchmarks.systems import OURS, ROOFLINE, SYSTEMS
 from benchmarks.work import Convolution, Product
 
 BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
@@ -65,7 +65,7 @@ def _columns(rows: list[Judge]) -> dict[str, tuple[str, ...]]:
     """Heads of the peers' columns, and the systems each shows the fastest of."""
     columns: dict[str, tuple[str, ...]] = {}
     for name in SYSTEMS:
-        if name in (OURS, ONE_THREAD, *LIMITS) or not any(name in j.row.systems for j in rows):
+        if name in (OURS, ONE_THREAD, ROOFLINE) or not any(name in j.row.systems for j in rows):
             continue
         head = SHORT.get(name, SYSTEMS[name].title)
         columns[head] = (*columns.get(head, ()), name)

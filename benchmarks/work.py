@@ -22,11 +22,13 @@ class Prepared:
         run: Does the work `units` times.
         units: Repetitions in one `run`.
         sample: Some of the numbers it computes, in an order all systems agree on.
+        tells_seconds: Whether `run` returns seconds, which are taken instead of its own.
     """
 
     run: Callable[[], Any]
     units: int
     sample: list[float]
+    tells_seconds: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 OURS = "graphkeras"
+ROOFLINE = "roofline"
+"""No library: what the machine allows."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,7 @@ SYSTEMS = {
         environment={"GRAPHKERAS_NUM_THREADS": "1"},
         peer=False,
     ),
-    "peak": System("limits", "fma peak", {"limit": "fma"}, peer=False),
-    "bandwidth": System("limits", "memory bandwidth", {"limit": "memory"}, peer=False),
+    ROOFLINE: System("limits", "roofline", peer=False),
     "numpy": System("numpy_api", "NumPy"),
     "torch": System("torch_api", "torch", needs=("torch",)),
     "keras-tensorflow": _keras("tensorflow", "Keras + TensorFlow", jit=False),

@@ -243,6 +243,10 @@ class Elements:
         self.writer.blocks[target].memo[value, offset] = result
         return result
 
+    def give(self, value: Value, position: Position, element: Expr) -> None:
+        """Says what the element of `value` at `position` is, in the current block."""
+        self.writer.blocks[-1].memo[value, position.flat] = element
+
     def _element(self, value: Value, position: Position) -> Expr:
         node = value.producer
         if node is None:

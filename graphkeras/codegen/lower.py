@@ -4,7 +4,7 @@ The loops of each pattern; which pattern a node has was decided by fusion::
 
     LOOP     for flat element: outputs                        (nothing needs single dims)
              for row: for j: outputs                          (otherwise)
-    ROWS     for row: reduce over columns, ...; outputs       (accumulators in locals)
+    ROWS     for row: reduce over columns, ...; outputs       (accumulators in locals; rows.py)
     REDUCE   for row: acc[j] = ...; for k: for j: acc[j] += ..; for j: outputs
              or, where the reduced dims are the contiguous ones, one local accumulator
              or, for small windows, every position written out: for row: for j: acc = ...; outputs
@@ -14,13 +14,14 @@ The loops of each pattern; which pattern a node has was decided by fusion::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from graphkeras.codegen.emit import Elements, KernelWriter, same_element
 from graphkeras.codegen.kernel_ir import BufferParameter, KernelFunction
 from graphkeras.codegen.opaque import OpaqueLoops
 from graphkeras.codegen.program import Share
+from graphkeras.codegen.rows import Pass, plan_passes
 from graphkeras.ir.access import AccessCollector
 from graphkeras.ir.dims import Dim, Shape, product
 from graphkeras.ir.graph import Graph, Node, Value
@@ -145,9 +146,10 @@ class Lowering:
         count: int = self.node.attrs["rows"]
         rows, columns = product(space[:count]), product(space[count:])
         share = Share(product(space))
-        heroes = [n for n in self.body.nodes if get_op(n.op).kind is Kind.REDUCE]
         row_values = [v for v in self.results if v.type.numel == rows]
         others = [v for v in self.results if v.type.numel != rows]
+        plan = plan_passes(self.body, others, rows, columns)
+        kept = {v: self._row_buffer(v, columns) for each in plan for v in each.stores}
         with self.writer.parallel(rows, "row", share) as row:
             prefix = split_offset(row, space[:count])
 
@@ -161,34 +163,60 @@ class Lowering:
                     return Position(value.type.shape, flat=flat)
                 return Position(space, (*prefix, *split_offset(column, space[count:])), flat)
 
-            for hero in heroes:
-                self._row_reduction(hero, columns, at_element)
+            for each in plan[:-1]:
+                self._row_pass(each, columns, at_element, kept)
             self._store_all(row_values, at_row)
             if others:
                 with self.writer.loop(0, columns, "j") as j:
+                    self._load_kept(plan[-1], at_element, j, kept)
                     self._store_all(others, lambda value: at_element(value, j))
 
-    def _row_reduction(
-        self, hero: Node, columns: Dim, at_element: Callable[[Value, Expr], Position]
+    def _row_buffer(self, value: Value, columns: Dim) -> str:
+        """Scratch memory for one row of a value."""
+        assert isinstance(columns, int)
+        kind = value.type
+        return self.writer.add_scratch(kind.dtype, columns, kind.itemsize, "kept")
+
+    def _row_pass(
+        self,
+        each: Pass,
+        columns: Dim,
+        at_element: Callable[[Value, Expr], Position],
+        kept: Mapping[Value, str],
     ) -> None:
-        op = get_op(hero.op)
-        assert op.reduction is not None
-        rule = op.reduction(hero)
-        dtype = hero.types[0].dtype
-        operand = hero.inputs[0]
-        acc = self.writer.mutable(Const(dtype, rule.identity))
+        """One loop over the columns: reductions, and elements that later loops need."""
+        rules = {hero: _reduction(hero) for hero in each.heroes}
+        locals_ = {
+            hero: self.writer.mutable(Const(hero.types[0].dtype, rule.identity))
+            for hero, rule in rules.items()
+        }
         with self.writer.loop(0, columns, "k") as k:
-            element = self.elements.read(operand, at_element(operand, k))
-            self.writer.assign(acc, Apply(dtype, one_accumulator(rule), (acc, element)))
-        self.elements.known[hero.result] = acc
+            self._load_kept(each, at_element, k, kept)
+            for hero, acc in locals_.items():
+                element = self.elements.read(hero.inputs[0], at_element(hero.inputs[0], k))
+                combine = one_accumulator(rules[hero])
+                self.writer.assign(acc, Apply(acc.dtype, combine, (acc, element)))
+            for value in each.stores:
+                element = self.elements.read(value, at_element(value, k))
+                self.writer.store(kept[value], k, element)
+        self.elements.known.update({hero.result: acc for hero, acc in locals_.items()})
+
+    def _load_kept(
+        self,
+        each: Pass,
+        at_element: Callable[[Value, Expr], Position],
+        column: Expr,
+        kept: Mapping[Value, str],
+    ) -> None:
+        for value in each.loads:
+            element = self.writer.pinned(Load(value.type.dtype, kept[value], column), "kept")
+            self.elements.give(value, at_element(value, column), element)
 
     # ---- REDUCE
 
     def _lower_reduce(self) -> None:
         (hero,) = [n for n in self.body.nodes if get_op(n.op).kind is Kind.REDUCE]
-        op = get_op(hero.op)
-        assert op.reduction is not None
-        rule = op.reduction(hero)
+        rule = _reduction(hero)
         operand = hero.inputs[0]
 
         def element(out: Position, red: Sequence[Expr]) -> Expr:
@@ -367,6 +395,12 @@ class _Accumulation:
                 position = Position(self.shape, [*prefix, first + j])
                 acc = writer.pinned(Load(self.dtype, buffer, j), "acc")
                 self.lowering.store_epilogue(self.hero, acc, position)
+
+
+def _reduction(hero: Node) -> Reduction:
+    rule = get_op(hero.op).reduction
+    assert rule is not None
+    return rule(hero)
 
 
 def one_accumulator(rule: Reduction) -> str:

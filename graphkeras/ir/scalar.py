@@ -2,7 +2,7 @@
 
 Ops describe their element in this language (`Op.element`, `Op.scalar`), kernel IR stores it
 in loops, and a printer turns it into source. `Apply.template` is a Python expression that
-Numba accepts on every target, so the table of ops is also the table of scalar code.
+every target's compiler accepts, so the table of ops is also the table of scalar code.
 
 Index arithmetic is folded as it is built (`x*1`, `x+0`, `0*x`), because generated source is
 meant to be read.

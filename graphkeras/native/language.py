@@ -13,7 +13,8 @@ Kernel text is a small part of Python that Numba accepts too::
 
 Statements are assignments, `for .. in range(..)` with a constant step above zero, `while`, `if`,
 `break`, `continue`, `return` and calls. Expressions are numbers, names, arithmetic, comparisons
-of two, `and`, `or`, `not`, `a if c else b`, `p[i]` and calls.
+of two, `and`, `or`, `not`, `a if c else b`, `p[i]` and calls. Types written beside names are for
+readers.
 
 A name has one type wherever it is assigned. **A name is its own memory:** what is read and
 written through one pointer name is never touched through another, so loops need no check for
@@ -105,6 +106,8 @@ def _kind(node: ast.AST) -> str:
 
 
 def _import(module: Module, statement: ast.Import | ast.ImportFrom) -> None:
+    if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+        return
     for alias in statement.names:
         name = alias.asname or alias.name
         if isinstance(statement, ast.Import):

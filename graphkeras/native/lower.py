@@ -199,10 +199,11 @@ class FunctionBody:
         if not isinstance(statement.value, ast.Constant):  # a docstring
             self._expressions.value(statement.value)
 
-    def _assignment(self, statement: ast.Assign) -> None:
-        if len(statement.targets) != 1:
-            raise self.module.error(statement, "an assignment has one target")
-        target = statement.targets[0]
+    def _assignment(self, statement: ast.Assign | ast.AnnAssign) -> None:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        if len(targets) != 1 or statement.value is None:
+            raise self.module.error(statement, "an assignment has one target and a value")
+        target = targets[0]
         if isinstance(target, ast.Name):
             self._assign(target.id, self._expressions.value(statement.value), statement)
         elif isinstance(target, ast.Subscript):
@@ -331,6 +332,7 @@ class FunctionBody:
     _EMITTERS: ClassVar[dict[type, Any]] = {
         ast.Expr: _expression,
         ast.Assign: _assignment,
+        ast.AnnAssign: _assignment,
         ast.AugAssign: _augmented,
         ast.If: _if,
         ast.While: _while,
@@ -348,6 +350,6 @@ def _assignments(function: ast.FunctionDef) -> Counter[str]:
     for node in ast.walk(function):
         if isinstance(node, ast.Assign):
             counts.update(t.id for t in node.targets if isinstance(t, ast.Name))
-        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-            counts.update([node.target.id] * 2)
+        elif isinstance(node, ast.AnnAssign | ast.AugAssign) and isinstance(node.target, ast.Name):
+            counts.update([node.target.id] * (1 + isinstance(node, ast.AugAssign)))
     return counts

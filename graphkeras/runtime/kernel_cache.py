@@ -166,10 +166,10 @@ def _sources_digest() -> bytes:
     """
     root = Path(graphkeras.__file__).parent
     sources = [root / "runtime/intrinsics.py"]
-    sources += [*root.glob("native/*.py"), *root.glob("codegen/cpu/*.py")]
+    sources += [*(root / "native").rglob("*.py"), *(root / "codegen" / "cpu").rglob("*.py")]
     digest = hashlib.sha256()
     for path in sorted(sources):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.digest()
 
 
@@ -183,13 +183,9 @@ def _versions() -> str:
 
 def _key(function: Function, target: Cpu) -> str:
     signature = f"{function.entry}({','.join(function.arguments)})->{function.result}"
-    made_by = (_versions(), _compiler(function), target.name, target.features)
+    made_by = (_versions(), setting("compiler"), target.name, target.features)
     parts = (*made_by, signature, function.text)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _compiler(function: Function) -> str:
-    return "numba" if "\nimport numba\n" in function.text else str(setting("compiler"))
 
 
 def _symbol(key: str) -> str:
@@ -261,4 +257,4 @@ def _compile(function: Function, target: Cpu) -> Any:
         _write(path, text)
     symbol = _symbol(_key(function, target))
     unit = Unit(path, function.entry, symbol, function.arguments, function.result)
-    return compile_unit(unit, _compiler(function), target)
+    return compile_unit(unit, setting("compiler"), target)

@@ -24,11 +24,6 @@ died, and there an operation takes a hundred times as long.
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
-import numba
-
 from graphkeras.codegen.cpu.intrinsics import int64_at
 from graphkeras.runtime.intrinsics import (
     atomic_add,
@@ -47,9 +42,6 @@ from graphkeras.runtime.intrinsics import (
     restore_float_mode,
     yield_cpu,
 )
-
-# Numba's wrappers for callers in Python would double the time to compile.
-njit: Any = partial(numba.njit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 LINE = 64
 """Bytes of a cache line: words written by different threads lie on different lines."""
@@ -81,17 +73,16 @@ PAUSES = 2000
 """Turns of a waiting loop before it offers the core to others."""
 
 
-def _wait_turn(turn: int) -> None:
+def wait_turn(turn: int) -> None:
+    """One turn of a waiting loop; `turn` counts them."""
     if turn < PAUSES:
         relax()
     else:
         yield_cpu()
 
 
-wait_turn = njit(_wait_turn)
-
-
-def _barrier(pool: int, team: int) -> None:
+def barrier(pool: int, team: int) -> None:
+    """Waits until all threads of the team are here."""
     passed = atomic_load(pool + PASSED)
     if atomic_add(pool + ARRIVED, 1) == team - 1:
         atomic_store(pool + ARRIVED, 0)
@@ -103,10 +94,8 @@ def _barrier(pool: int, team: int) -> None:
             turn += 1
 
 
-barrier = njit(_barrier)
-
-
-def _run_table(pool: int, table: int, rows: int, profile: int, tid: int, team: int) -> None:
+def run_table(pool: int, table: int, rows: int, profile: int, tid: int, team: int) -> None:
+    """What one thread does: every row of the table, in order."""
     for row in range(rows):
         launch_row = int64_at(table + 24 * row)
         times = int64_at(profile + 24 * (rows * tid + row))
@@ -121,10 +110,7 @@ def _run_table(pool: int, table: int, rows: int, profile: int, tid: int, team: i
             times[2] = nanoseconds()
 
 
-run_table = njit(_run_table)
-
-
-def _team_rank(pool: int, rank: int, team: int, generation: int) -> int:
+def team_rank(pool: int, rank: int, team: int, generation: int) -> int:
     """Position among the members; members of lower rank come first."""
     if team == atomic_load(pool + WANTED):
         return rank
@@ -144,10 +130,7 @@ def _team_rank(pool: int, rank: int, team: int, generation: int) -> int:
         turn += 1
 
 
-team_rank = njit(_team_rank)
-
-
-def _sleep_until_launch(pool: int, last: int, awake: int, futex: int) -> int:
+def sleep_until_launch(pool: int, last: int, awake: int, futex: int) -> int:
     """Waits for a generation other than `last`; returns the state that has it."""
     deadline = nanoseconds() + awake
     turn = 0
@@ -166,10 +149,7 @@ def _sleep_until_launch(pool: int, last: int, awake: int, futex: int) -> int:
     return state
 
 
-sleep_until_launch = njit(_sleep_until_launch)
-
-
-def _join(pool: int, state: int) -> int:
+def join(pool: int, state: int) -> int:
     """Joins the team of the generation in `state`; 0 where it is sealed or already over."""
     generation = state >> 32
     while state >> 32 == generation and state & SEALED == 0:
@@ -177,9 +157,6 @@ def _join(pool: int, state: int) -> int:
             return 1
         state = atomic_load(pool + STATE)
     return 0
-
-
-join = njit(_join)
 
 
 def worker(pool: int, rank: int, first: int, awake: int, futex: int) -> int:
@@ -206,12 +183,14 @@ def worker(pool: int, rank: int, first: int, awake: int, futex: int) -> int:
             state = atomic_load(pool + STATE)
         team = state & COUNT
         tid = team_rank(pool, rank, team, last)
-        table, rows = atomic_load(pool + TABLE), atomic_load(pool + ROWS)
+        table = atomic_load(pool + TABLE)
+        rows = atomic_load(pool + ROWS)
         run_table(pool, table, rows, atomic_load(pool + PROFILE), tid, team)
         atomic_add(pool + FINISHED, 1)
 
 
-def _next_generation(pool: int, members: int) -> None:
+def next_generation(pool: int, members: int) -> None:
+    """Starts a launch with `members` in its team, and wakes who sleeps."""
     # Only the owner of BUSY gets here, and nobody joins a sealed team, so the state is still.
     state = atomic_load(pool + STATE)
     atomic_exchange(pool + STATE, (((state >> 32) + 1) << 32) | members)
@@ -219,10 +198,8 @@ def _next_generation(pool: int, members: int) -> None:
         futex_wake(pool + STATE + 4, 1 << 30)
 
 
-next_generation = njit(_next_generation)
-
-
-def _run_on_pool(pool: int, table: int, rows: int, profile: int, wanted: int, patience: int) -> int:
+def run_on_pool(pool: int, table: int, rows: int, profile: int, wanted: int, patience: int) -> int:
+    """Runs a table with at most `wanted` threads; returns how many took part."""
     if wanted <= 1 or compare_exchange(pool + BUSY, 0, 1) != 0:
         run_table(pool, table, rows, profile, 0, 1)
         return 1
@@ -251,9 +228,6 @@ def _run_on_pool(pool: int, table: int, rows: int, profile: int, wanted: int, pa
         turn += 1
     atomic_store(pool + BUSY, 0)
     return team
-
-
-run_on_pool = njit(_run_on_pool)
 
 
 def launch(job: int, times: int) -> int:

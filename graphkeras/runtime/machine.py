@@ -126,8 +126,15 @@ class Machine:
         return "\n".join(lines)
 
 
-def measure_machine() -> Machine:
-    """Measures with the threads that run kernels, once a process. Takes about a second."""
+def measure_machine(again: bool = False) -> Machine:
+    """Measures with the threads that run kernels, once a process. Takes about a second.
+
+    Args:
+        again: Whether to forget what this process measured before: a shared machine's rates
+            drift.
+    """
+    if again:
+        _measure.cache_clear()
     return _measure(pool.current().threads)
 
 

@@ -26,14 +26,12 @@ RESULTS = {
             "graphkeras-1": {"rounds": [0.002]},
             "numpy": {"rounds": [0.0015]},
             "torch": {"error": "ImportError: no torch"},
-            "peak": {"rounds": [3e-12]},
-            "bandwidth": {"rounds": [5e-11]},
+            "roofline": {"rounds": [0.00081]},
         },
         "conv/1x1-56-64-b1-forward": {
             "graphkeras": {"rounds": [0.0002]},
             "torch": {"rounds": [0.0001]},
-            "peak": {"rounds": [4e-12]},
-            "bandwidth": {"rounds": [5e-11]},
+            "roofline": {"rounds": [0.000102]},
         },
         "conv/1x1-56-64-b1-weight-gradient": {
             "graphkeras": {"error": "CompileError: no"},

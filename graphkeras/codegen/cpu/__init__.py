@@ -1,1 +1,1 @@
-"""The CPU printer: loop nests and microkernels as Numba source."""
+"""The CPU printer: loop nests and microkernels as kernel text."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from graphkeras.native.intrinsic import Intrinsic
+from graphkeras.native.intrinsic import Emit, Intrinsic, declared
 
 
 def _pointer(dtype: str, stored: str, kind: Any) -> Intrinsic:
@@ -63,3 +63,20 @@ add_any_order = Intrinsic("add_any_order", ("T", "T"), "T", _add_any_order)
 The flags allow another order of the additions and nothing else: NaN and infinity behave as
 in IEEE arithmetic.
 """
+
+
+def _extreme(name: str) -> Emit:
+    def emit(builder: Any, arguments: list[Any]) -> Any:
+        kind = arguments[0].type
+        suffix = "f32" if isinstance(kind, ir.FloatType) else "f64"
+        function = declared(builder, f"llvm.{name}.{suffix}", kind, [kind, kind])
+        return builder.call(function, arguments, fastmath=("nsz",))
+
+    return emit
+
+
+maximum = Intrinsic("maximum", ("F", "F"), "F", _extreme("maximum"))
+"""The larger of two floats; NaN where either is. LLVM vectorises a reduction with it, which it does
+not do with comparisons. Which of 0 and -0 comes out is not said."""
+minimum = Intrinsic("minimum", ("F", "F"), "F", _extreme("minimum"))
+"""The smaller of two floats, likewise."""

@@ -1,8 +1,8 @@
-"""Prints kernel IR as Numba source for the CPU.
+"""Prints kernel IR as kernel text for the CPU.
 
 The text is a complete module that defines `kernel(tid, nthreads, argv)`. It reads like the
-kernel IR; what the target adds is typed pointers, unsigned index division, casts (Numba would
-widen `int32 + int32` to 64 bits) and how a parallel loop is shared out::
+kernel IR; what the target adds is typed pointers, unsigned index division, casts (the language
+widens `int32 + int32` to 64 bits) and how a parallel loop is shared out::
 
     parts = min(nthreads, 1 + work // grain)      small loops stay on one thread
     if tid < parts:
@@ -115,7 +115,7 @@ class _Printer:
 
 
 def _typed(expr: Expr) -> str:
-    """Source of an expression, cast to its dtype where Numba would widen it: small integers.
+    """Source of an expression, cast to its dtype where the language would widen it: small integers.
 
     Templates keep floats as they are (the op table's tests say so), and each cast costs
     compile time.
@@ -168,7 +168,7 @@ def _size(size: Size) -> str:
 
 _FROM = {
     "numba": r"\b(float32|float64|u?int(?:8|16|32|64))\(",
-    "graphkeras.codegen.cpu.intrinsics": r"\b(\w+_at|udiv|urem|add_any_order)\(",
+    "graphkeras.codegen.cpu.intrinsics": r"\b(\w+_at|udiv|urem|add_any_order|maximum|minimum)\(",
     "graphkeras.codegen.cpu.microkernel": r"\b(product_tile|transpose_tile)\(",
 }
 

@@ -133,14 +133,12 @@ Number = float | int | bool
 
 def larger(is_float: bool) -> str:
     """Template of the larger of `{0}` and `{1}`; NaN wins."""
-    if is_float:
-        return "({0} if (({0} > {1}) | ({0} != {0})) else {1})"
-    return "({0} if {0} > {1} else {1})"
+    return "maximum({0}, {1})" if is_float else "({0} if {0} > {1} else {1})"
 
 
 def smaller(is_float: bool) -> str:
     """Template of the smaller of `{0}` and `{1}`; NaN wins."""
-    return larger(is_float).replace(">", "<")
+    return "minimum({0}, {1})" if is_float else "({0} if {0} < {1} else {1})"
 
 
 def lowest(dtype: str) -> Number:
