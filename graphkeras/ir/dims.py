@@ -185,3 +185,9 @@ def concrete(shape: Iterable[Dim], sizes: Mapping[str, int]) -> tuple[int, ...]:
 def is_static(shape: Iterable[Dim]) -> bool:
     """Whether every dimension is a plain number."""
     return all(isinstance(dim, int) for dim in shape)
+
+
+def number(dim: Dim) -> int:
+    """A dimension that is known to be a plain number."""
+    assert isinstance(dim, int)
+    return dim

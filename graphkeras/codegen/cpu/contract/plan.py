@@ -28,7 +28,7 @@ from operator import mul
 from graphkeras.codegen.cpu.contract.access import Strides, linear, merged, strides
 from graphkeras.codegen.cpu.contract.source import Source, find_source
 from graphkeras.codegen.cpu.target import target
-from graphkeras.ir.dims import Dim, product
+from graphkeras.ir.dims import Dim, number, product
 from graphkeras.ir.graph import Value
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.regroup import rows_together
@@ -336,20 +336,13 @@ class _Planner:
         assert line is not None
         by_m = m[0].name in image
         if not by_m and self.cut is None:
-            extent = rule.k[0]
-            inner = product(rule.k[1:])
-            assert isinstance(extent, int)
-            assert isinstance(inner, int)
-            self.cut = Cut(0, extent, inner)
+            self.cut = Cut(0, number(rule.k[0]), number(product(rule.k[1:])))
         if not by_m and self.cut is not None and self.cut.dim > 1:
             return None
         own = m[1] if by_m else k[1]
         step = line[own.name]
-        lines, per_line = view.shape[1], product(view.shape[2:])
-        extent = rule.m[1] if by_m else rule.k[1]
-        assert isinstance(lines, int)
-        assert isinstance(per_line, int)
-        assert isinstance(extent, int)
+        lines, per_line = number(view.shape[1]), number(product(view.shape[2:]))
+        extent = number(rule.m[1] if by_m else rule.k[1])
         more = lines - (extent - 1) * step
         fits = max(1, (VIEW_ELEMENTS // per_line - more) // step + 1)
         whole_image = by_m or self.cut is None or self.cut.dim == 0
@@ -399,7 +392,7 @@ class _Planner:
     def _windows(self, along: Sequence[int]) -> tuple[int, Runs]:
         """Vectors and runs of tiles that hold whole windows: a run is a line of windows."""
         m, inner = self.rule.m, len(self.rule.m) - self.rule.together
-        spots = combinations(*(range(_number(d)) for d in m[inner:]))
+        spots = combinations(*(range(number(d)) for d in m[inner:]))
         window = [sum(map(mul, spot, along[inner:])) for spot in spots]
         lead, far = (inner - 1, along[inner - 1]) if inner else (0, 0)
         extent = product(m[lead:])
@@ -483,11 +476,6 @@ class _Planner:
         if isinstance(rows, int):
             return "m" if known >= self.columns else "n"
         return "n" if self.columns >= 256 and known <= 400 else "m"
-
-
-def _number(dim: Dim) -> int:
-    assert isinstance(dim, int)
-    return dim
 
 
 def _pieces(total: int, size: int) -> list[tuple[int, float]]:

@@ -29,7 +29,7 @@ from graphkeras.codegen.cpu.contract.operands import Chunk, Operands
 from graphkeras.codegen.cpu.contract.plan import TAIL_ROWS, Form, make_plan
 from graphkeras.codegen.lower import Lowering
 from graphkeras.codegen.program import Share
-from graphkeras.ir.dims import Dim, product
+from graphkeras.ir.dims import Dim, number, product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.position import split_offset
@@ -116,7 +116,7 @@ class _Product:
     def _tiles_of_line(self) -> int:
         """Tiles of one line, the first dim after the image, where a run is within a line."""
         runs = self.plan.runs
-        return _number(product((*self.rule.m[2 : runs.lead], runs.per_unit or 1)))
+        return number(product((*self.rule.m[2 : runs.lead], runs.per_unit or 1)))
 
     # ---- blocks
 
@@ -137,7 +137,7 @@ class _Product:
         writer, layout, runs = self.writer, self.plan.layout, self.plan.runs
         assert layout is not None
         assert runs.per_unit is not None
-        per_image = _number(product((*self.rule.m[1 : runs.lead], runs.per_unit)))
+        per_image = number(product((*self.rule.m[1 : runs.lead], runs.per_unit)))
         if runs.lead > 1:
             of_line = self._tiles_of_line()
             step = layout.group * of_line
@@ -145,11 +145,11 @@ class _Product:
             def line(tile: Expr, last: bool) -> Expr:
                 return tile // of_line
         else:
-            of_row = _number(product(self.rule.m[2:]))
+            of_row = number(product(self.rule.m[2:]))
             step = per_image
-            if layout.group < _number(self.rule.m[1]):
+            if layout.group < number(self.rule.m[1]):
                 step = max(1, (layout.group - 2) * of_row // self.rows)
-            end = _number(product(self.rule.m[1:])) - 1
+            end = number(product(self.rule.m[1:])) - 1
 
             def line(tile: Expr, last: bool) -> Expr:
                 row = (
@@ -238,7 +238,7 @@ class _Product:
         first = within * self.rows
         flat = unit * as_index(runs.extent) + first
         valid = as_index(self.rows)
-        if _number(runs.extent) % self.rows:
+        if number(runs.extent) % self.rows:
             valid = writer.let(_minimum(valid, as_index(runs.extent) - first), "valid")
         return Rows(position, first, flat, writer.let(base, "base"), valid)
 
@@ -334,11 +334,6 @@ class _Product:
                 rows = [Load(self.plan.dtype, self.c, place + i * block) for i in range(together)]
                 accumulators = [writer.pinned(row, "acc") for row in rows]
                 self.lowering.store_rows(self.hero, rule, accumulators, b, m, n)
-
-
-def _number(dim: Dim) -> int:
-    assert isinstance(dim, int)
-    return dim
 
 
 def _minimum(a: Expr, b: Expr) -> Expr:
