@@ -2,7 +2,7 @@
 
 What happens to a graph, in order::
 
-    graph ─► simplify ─► fold ─► cse ─► dce ─► fuse ─► schedule ─► kernels ─► Executable
+    graph ─► simplify ─► fold ─► cse ─► dce ─► split ─► fuse ─► schedule ─► kernels ─► Executable
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from graphkeras.passes import (
     PassManager,
     Schedule,
     Simplify,
+    SplitReductions,
 )
 from graphkeras.runtime.executable import Executable
 
@@ -33,6 +34,8 @@ PIPELINE: tuple[Pass, ...] = (
     # Folding and merging expose further identities (a cast of a cast, a sum with zero).
     Simplify(),
     DeadCodeElimination(),
+    # Late: the rules above know the whole reductions.
+    SplitReductions(),
     # From here on every node is a kernel.
     Fuse(),
     Schedule(),

@@ -375,26 +375,33 @@ class _Accumulation:
             return
         with self.writer.parallel(product(rows), "row", self.share) as row:
             prefix = list(split_offset(row, rows))
-            self._blocks(buffer, prefix, Const(INDEX, 0), as_index(columns))
+            if isinstance(columns, int) and columns <= ACCUMULATORS:
+                # Of a known width: LLVM keeps a few vectors of accumulators in registers.
+                self._block(buffer, prefix, Const(INDEX, 0), Const(INDEX, columns))
+            else:
+                self._blocks(buffer, prefix, Const(INDEX, 0), as_index(columns))
 
     def _blocks(self, buffer: str, prefix: list[Expr], low: Expr, high: Expr) -> None:
-        writer = self.writer
-        with writer.loop(low, high, "col", ACCUMULATORS) as first:
-            width = writer.let(
+        with self.writer.loop(low, high, "col", ACCUMULATORS) as first:
+            width = self.writer.let(
                 Apply(INDEX, "min({0}, {1})", (Const(INDEX, ACCUMULATORS), high - first)), "width"
             )
-            with writer.loop(0, width, "j") as j:
-                writer.store(buffer, j, self.identity)
-            with ExitStack() as loops:
-                red = [loops.enter_context(writer.loop(0, d, "k")) for d in self.space]
-                j = loops.enter_context(writer.loop(0, width, "j"))
-                element = self.element(Position(self.shape, [*prefix, first + j]), red)
-                acc = writer.pinned(Load(self.dtype, buffer, j), "acc")
-                writer.store(buffer, j, Apply(self.dtype, self.combine, (acc, element)))
-            with writer.loop(0, width, "j") as j:
-                position = Position(self.shape, [*prefix, first + j])
-                acc = writer.pinned(Load(self.dtype, buffer, j), "acc")
-                self.lowering.store_epilogue(self.hero, acc, position)
+            self._block(buffer, prefix, first, width)
+
+    def _block(self, buffer: str, prefix: list[Expr], first: Expr, width: Expr) -> None:
+        writer = self.writer
+        with writer.loop(0, width, "j") as j:
+            writer.store(buffer, j, self.identity)
+        with ExitStack() as loops:
+            red = [loops.enter_context(writer.loop(0, d, "k")) for d in self.space]
+            j = loops.enter_context(writer.loop(0, width, "j"))
+            element = self.element(Position(self.shape, [*prefix, first + j]), red)
+            acc = writer.pinned(Load(self.dtype, buffer, j), "acc")
+            writer.store(buffer, j, Apply(self.dtype, self.combine, (acc, element)))
+        with writer.loop(0, width, "j") as j:
+            position = Position(self.shape, [*prefix, first + j])
+            acc = writer.pinned(Load(self.dtype, buffer, j), "acc")
+            self.lowering.store_epilogue(self.hero, acc, position)
 
 
 def _reduction(hero: Node) -> Reduction:

@@ -10,6 +10,7 @@ from graphkeras.passes.registry import PASSES, parse_pass
 from graphkeras.passes.schedule import Schedule
 from graphkeras.passes.simplify import Simplify
 from graphkeras.passes.spec import Pass, pass_text
+from graphkeras.passes.split_reductions import SplitReductions
 
 __all__ = [
     "PASSES",
@@ -26,6 +27,7 @@ __all__ = [
     "PassRecord",
     "Schedule",
     "Simplify",
+    "SplitReductions",
     "gradients",
     "parse_pass",
     "pass_text",

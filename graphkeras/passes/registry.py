@@ -15,6 +15,7 @@ from graphkeras.passes.fuse import Fuse
 from graphkeras.passes.schedule import Schedule
 from graphkeras.passes.simplify import Simplify
 from graphkeras.passes.spec import Pass
+from graphkeras.passes.split_reductions import SplitReductions
 
 PASSES: dict[str, type[Any]] = {
     which.name: which
@@ -26,6 +27,7 @@ PASSES: dict[str, type[Any]] = {
         Fuse,
         Schedule,
         Simplify,
+        SplitReductions,
     )
 }
 """The class of every pass."""
