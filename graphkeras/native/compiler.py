@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from graphkeras.native.errors import KernelCompileError
-from graphkeras.native.target import Cpu
+from graphkeras.native.target import Cpu, target_machine
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,12 @@ def compile_unit(unit: Unit, compiler: str, target: Cpu) -> Any:
             f"generated function {unit.entry!r} does not compile: {kind}{error}\n"
             f"  generated source: {unit.path}"
         ) from error
+
+
+def compile_object(unit: Unit, compiler: str, target: Cpu) -> bytes:
+    """As `compile_unit`, down to an object file."""
+    code: bytes = target_machine(target).emit_object(compile_unit(unit, compiler, target))
+    return code
 
 
 def _compile_with_llvm(unit: Unit, target: Cpu) -> Any:

@@ -347,9 +347,14 @@ class FunctionBody:
 def _assignments(function: ast.FunctionDef) -> Counter[str]:
     """How often each local is assigned, loop variables apart; an augmented one counts twice."""
     counts = Counter(a.arg for a in function.args.args)
-    for node in ast.walk(function):
-        if isinstance(node, ast.Assign):
-            counts.update(t.id for t in node.targets if isinstance(t, ast.Name))
-        elif isinstance(node, ast.AnnAssign | ast.AugAssign) and isinstance(node.target, ast.Name):
-            counts.update([node.target.id] * (1 + isinstance(node, ast.AugAssign)))
+    waiting: list[ast.stmt] = [*function.body]
+    while waiting:
+        statement = waiting.pop()
+        if isinstance(statement, ast.Assign):
+            counts.update(t.id for t in statement.targets if isinstance(t, ast.Name))
+        elif isinstance(statement, ast.AnnAssign | ast.AugAssign):
+            if isinstance(statement.target, ast.Name):
+                counts[statement.target.id] += 1 + isinstance(statement, ast.AugAssign)
+        elif isinstance(statement, ast.For | ast.While | ast.If):
+            waiting.extend([*statement.body, *statement.orelse])
     return counts

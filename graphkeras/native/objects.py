@@ -16,7 +16,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from graphkeras.native.errors import NativeCodeError
-from graphkeras.native.target import Cpu, new_machine
+from graphkeras.native.target import host, new_machine
 
 _ELF = b"\x7fELF\x02\x01"
 """Head of a 64-bit little-endian ELF file."""
@@ -55,9 +55,8 @@ def load_objects(objects: Sequence[tuple[str, bytes]]) -> list[int]:
         for symbol, code in objects:
             _check_symbols(symbol, code)
         if _engine is None:
-            host = Cpu(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
             # The engine owns its machine, so it gets one of its own.
-            _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), new_machine(host))
+            _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), new_machine(host()))
         for _, code in objects:
             _kept.append(code)
             _engine.add_object_file(llvm.ObjectFileRef.from_data(code))

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -98,8 +98,8 @@ def load_functions(functions: Sequence[Function]) -> list[int]:
     if any(key not in _addresses for key in keys):
         with _lock:
             missing = {k: f for k, f in zip(keys, functions, strict=True) if k not in _addresses}
-            code = [(_symbol(k), _object_code(f, k, target)) for k, f in missing.items()]
-            loaded = objects.load_objects(code)
+            code = _object_codes(missing, target)
+            loaded = objects.load_objects([(_symbol(key), code[key]) for key in missing])
             _addresses.update(zip(missing, loaded, strict=True))
     return [_addresses[key] for key in keys]
 
@@ -197,13 +197,25 @@ def _source_path(function: Function) -> Path:
     return folder() / f"{hashlib.sha256(function.text.encode()).hexdigest()[:16]}_{readable}.py"
 
 
-def _object_code(function: Function, key: str, target: Cpu) -> bytes:
-    path = folder() / f"{key}.o.bin"
-    code = _read_entry(path, key)
-    if code is None:
-        code = target_machine(target).emit_object(_compile(function, target))
-        _write_entry(path, key, code)
-    return code
+def _object_codes(functions: Mapping[str, Function], target: Cpu) -> dict[str, bytes]:
+    """Object code by key: from the disk, and what is missing there compiled and kept."""
+    found = {key: _read_entry(_entry_path(key), key) for key in functions}
+    missing = [key for key, code in found.items() if code is None]
+    if missing:
+        # The pool loads its own functions from here.
+        from graphkeras.native.workers import compile_objects
+        from graphkeras.runtime.pool import get_num_threads
+
+        units = [_unit(functions[key], key) for key in missing]
+        compiled = compile_objects(units, setting("compiler"), target, get_num_threads())
+        for key, code in zip(missing, compiled, strict=True):
+            found[key] = code
+            _write_entry(_entry_path(key), key, code)
+    return {key: code for key, code in found.items() if code is not None}
+
+
+def _entry_path(key: str) -> Path:
+    return folder() / f"{key}.o.bin"
 
 
 def _read_entry(path: Path, key: str) -> bytes | None:
@@ -250,11 +262,14 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _compile(function: Function, target: Cpu) -> Any:
+    return compile_unit(_unit(function, _key(function, target)), setting("compiler"), target)
+
+
+def _unit(function: Function, key: str) -> Unit:
+    """What to compile, with its text in its file."""
     path = _source_path(function)
     head = "".join(f"# {line}".rstrip() + "\n" for line in function.comment.splitlines())
     text = (head + function.text).encode()
     if not path.exists() or path.read_bytes() != text:
         _write(path, text)
-    symbol = _symbol(_key(function, target))
-    unit = Unit(path, function.entry, symbol, function.arguments, function.result)
-    return compile_unit(unit, setting("compiler"), target)
+    return Unit(path, function.entry, _symbol(key), function.arguments, function.result)

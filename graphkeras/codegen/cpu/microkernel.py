@@ -56,6 +56,10 @@ class _Tile:
         self.vector = ir.VectorType(self.scalar, self.lanes)
         self.suffix = f"v{self.lanes}f{32 if self.dtype == 'float32' else 64}"
         self.align = 4 if self.dtype == "float32" else 8
+        # Made once: llvmlite prints a constant anew for each object.
+        self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        self.undefined = ir.Constant(self.vector, ir.Undefined)
+        self.first_lane = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
 
     def at(self, pointer: Any, offset: Any) -> Any:
         """The address `offset` elements behind `pointer`."""
@@ -83,15 +87,13 @@ class _Tile:
         kinds = [address.type, I32, mask.type, self.vector]
         name = f"llvm.masked.load.{self.suffix}.p0"
         function = declared(self.builder, name, self.vector, kinds)
-        zero = ir.Constant(self.vector, [0.0] * self.lanes)
-        return self.builder.call(function, [address, ir.Constant(I32, self.align), mask, zero])
+        align = ir.Constant(I32, self.align)
+        return self.builder.call(function, [address, align, mask, self.zero])
 
     def splat(self, scalar: Any) -> Any:
         """A vector with `scalar` in every lane."""
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        first = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
-        mask = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(first, undefined, mask)
+        first = self.builder.insert_element(self.undefined, scalar, ir.Constant(I32, 0))
+        return self.builder.shuffle_vector(first, self.undefined, self.first_lane)
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         """`a * b + c`."""
@@ -248,8 +250,7 @@ def product_tile(
         extent, a, a_offset, b, b_offset, c, c_offset = arguments
         a, b, c = (tile.at(p, o) for p, o in ((a, a_offset), (b, b_offset), (c, c_offset)))
         places = [i * c_stride + j * lanes for i in range(len(rows)) for j in range(vectors)]
-        zero = ir.Constant(tile.vector, [0.0] * lanes)
-        values = [tile.load(c, p) if accumulate else zero for p in places]
+        values = [tile.load(c, p) if accumulate else tile.zero for p in places]
         if loops and loops[0][0] is None:
             values = tile.counted(extent, loops, a, b, values)
         else:
