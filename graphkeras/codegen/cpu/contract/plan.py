@@ -57,6 +57,10 @@ PAGE = 4096
 MOST_ROWS = 14
 TAIL_ROWS = (4, 1)
 """Rows of the tiles for what is left of a run whose length is known at run time only."""
+LATENCY = 4.5
+"""Cycles until the next multiply-add of one accumulator, and what the loop over k adds."""
+TILE_CYCLES = 20
+"""Cycles of a tile besides its steps of k."""
 SHORT_RUN = 8
 """Rows; several shorter runs share a tile where they can."""
 
@@ -227,7 +231,7 @@ class _Planner:
             loops=self._loops(a_strides.dims[2], b_strides.dims[1]),
             strip=1 if self.cut is None else self._strip(block, runs),
             layout=self.layout,
-            shared=self._shared(runs, width),
+            shared=self._shared(runs, width, packed_once=a_form is Form.IN_PLACE and not in_place),
         )
 
     # ---- k
@@ -442,9 +446,13 @@ class _Planner:
         return cycles * (1 + 0.03 * tails) - 1e-6 * rows * width
 
     def _cycles(self, rows: int, vectors: int) -> float:
-        """A step of k of one tile: two multiply-adds and two loads a cycle, latency 4."""
+        """A step of k of one tile: two multiply-adds and two loads a cycle, latency 4.
+
+        What a tile costs besides its steps is spread over them.
+        """
         spilled = max(0, rows * vectors + vectors + 1 - self.registers)
-        return max(rows * vectors / 2, (rows + vectors) / 2, 4.0) + 2 * spilled
+        busy = max(rows * vectors / 2, (rows + vectors) / 2, LATENCY)
+        return busy + 2 * spilled + TILE_CYCLES / max(1, self._steps())
 
     # ---- blocks
 
@@ -459,7 +467,7 @@ class _Planner:
         tiles = product((*self.rule.m[: runs.lead], runs.per_unit or 0))
         return min(strip, max(1, tiles)) if isinstance(tiles, int) and runs.per_unit else strip
 
-    def _shared(self, runs: Runs, width: int) -> str:
+    def _shared(self, runs: Runs, width: int, packed_once: bool) -> str:
         rule = self.rule
         if not isinstance(product(rule.batch), int):
             return "b"
@@ -468,6 +476,9 @@ class _Planner:
             return "n" if isinstance(rows, int) else "m"
         if self.columns < 2 * width:
             return "m"
+        if self.cut is not None and packed_once:
+            # B is as large as the activations; each thread packs its own columns only.
+            return "n"
         if not isinstance(runs.extent, int):
             # One run as long as the batch, or longer: images times pixels.
             return "n" if len(rule.m) == 1 else "m"
