@@ -27,6 +27,7 @@ from operator import mul
 
 from graphkeras.codegen.cpu.contract.access import Strides, linear, merged, strides
 from graphkeras.codegen.cpu.contract.source import Source, find_source
+from graphkeras.codegen.cpu.contract.tile import MOST_ROWS, TileChoice
 from graphkeras.codegen.cpu.target import target
 from graphkeras.ir.dims import Dim, number, product
 from graphkeras.ir.graph import Value
@@ -54,13 +55,8 @@ IN_PLACE_BYTES = 1 << 17
 the cache, and only the columns of one panel of each line."""
 PAGE = 4096
 """Bytes; rows of A that lie this far apart compete for one set of the first-level cache."""
-MOST_ROWS = 14
 TAIL_ROWS = (4, 1)
 """Rows of the tiles for what is left of a run whose length is known at run time only."""
-LATENCY = 4.5
-"""Cycles until the next multiply-add of one accumulator, and what the loop over k adds."""
-TILE_CYCLES = 20
-"""Cycles of a tile besides its steps of k."""
 SHORT_RUN = 8
 """Rows; several shorter runs share a tile where they can."""
 
@@ -415,44 +411,10 @@ class _Planner:
         return (lead, run[0].extent, run[0].strides[0]) if run else (lead, 1, 0)
 
     def _shape(self, run: Dim, rows: int | None) -> tuple[int, int]:
-        """Rows and vectors of the tile with the fewest cycles for a run and all columns."""
+        """Rows and vectors of the tile for a run."""
         vectors = -(-self.columns // self.lanes) if self.columns is not None else None
-        best: tuple[float, int, int] | None = None
-        for v in (1, 2, 3, 4):
-            if vectors is not None and v > vectors:
-                continue
-            most = min(MOST_ROWS, (self.registers - 1 - v) // v)
-            if isinstance(run, int):
-                most = min(most, max(1, run))
-            unit = rows_together(self.rule)
-            candidates = [rows] if rows is not None else range(unit, most + 1, unit)
-            for r in candidates:
-                if r > most and rows is None:
-                    continue
-                cost = self._cost(run, r, vectors, v)
-                if best is None or cost < best[0]:
-                    best = (cost, r, v)
-        assert best is not None
-        return best[1], best[2]
-
-    def _cost(self, run: Dim, rows: int, vectors: int | None, width: int) -> float:
-        """Cycles a step of k, for a run (a row where its length is unknown) and all columns."""
-        across = [(width, 1.0)] if vectors is None else _pieces(vectors, width)
-        down = _pieces(run, rows) if isinstance(run, int) else [(rows, 1 / rows)]
-        cycles = sum(n * c * self._cycles(r, v) for r, n in down for v, c in across)
-        if vectors is None:
-            cycles /= width
-        tails = (len(across) > 1) + (len(down) > 1)
-        return cycles * (1 + 0.03 * tails) - 1e-6 * rows * width
-
-    def _cycles(self, rows: int, vectors: int) -> float:
-        """A step of k of one tile: two multiply-adds and two loads a cycle, latency 4.
-
-        What a tile costs besides its steps is spread over them.
-        """
-        spilled = max(0, rows * vectors + vectors + 1 - self.registers)
-        busy = max(rows * vectors / 2, (rows + vectors) / 2, LATENCY)
-        return busy + 2 * spilled + TILE_CYCLES / max(1, self._steps())
+        unit = rows_together(self.rule)
+        return TileChoice(run, vectors, self._steps(), self.registers, unit).best(rows)
 
     # ---- blocks
 
@@ -487,12 +449,6 @@ class _Planner:
         if isinstance(rows, int):
             return "m" if known >= self.columns else "n"
         return "n" if self.columns >= 256 and known <= 400 else "m"
-
-
-def _pieces(total: int, size: int) -> list[tuple[int, float]]:
-    """(size, count) of the parts of `total` cut in parts of `size` and a rest."""
-    parts = [(size, float(total // size)), (total % size, 1.0)]
-    return [(s, c) for s, c in parts if s and c]
 
 
 def _without(found: Strides, m_dim: int | None = None, k_dim: int | None = None) -> Strides:
