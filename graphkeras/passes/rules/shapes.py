@@ -53,6 +53,42 @@ def _broadcast_of_reshape(m: Match) -> Value | None:
     return m.builder.emit("broadcast", inner.inputs[0], shape=m.shape, dims=dims)
 
 
+def _broadcast_of_ones(m: Match) -> Value | None:
+    """Rule: broadcast(x) -> broadcast(reshape(x)) without the dims of size 1 that x has."""
+    shape = m.operand.type.shape
+    kept = [i for i, size in enumerate(shape) if size != 1]
+    if len(kept) == len(shape):
+        return None
+    source = m.builder.emit("reshape", m.operand, shape=tuple(shape[i] for i in kept))
+    dims = tuple(m.attrs["dims"][i] for i in kept)
+    return m.builder.emit("broadcast", source, shape=m.shape, dims=dims)
+
+
+def _elementwise_of_reshapes(m: Match) -> Value | None:
+    """Rule: f(reshape(a), reshape(b)) -> reshape(f(a, b)), of reshapes that move sizes of 1 only.
+
+    Scalars may be mixed in. Behind f the reshape may meet the one that takes it back.
+    """
+    sources: list[Value | None] = []
+    for value in m.node.inputs:
+        node = made_by(value, "reshape", "broadcast")
+        if node is None or (node.op == "broadcast" and node.inputs[0].type.shape):
+            return None
+        sources.append(node.inputs[0] if node.op == "reshape" else None)
+    shapes = {source.type.shape for source in sources if source is not None}
+    if len(shapes) != 1:
+        return None
+    (shape,) = shapes
+    if [d for d in shape if d != 1] != [d for d in m.shape if d != 1]:
+        return None
+    operands = (
+        m.builder.emit("reshape", value, shape=shape) if source is None else source
+        for value, source in zip(m.node.inputs, sources, strict=True)
+    )
+    result = m.builder.emit(m.node.op, *operands, **m.attrs)
+    return m.builder.emit("reshape", result, shape=m.shape)
+
+
 def _kept_dims(short: tuple[Dim, ...], long: tuple[Dim, ...]) -> list[int] | None:
     """Where the dims of `short` are in `long`, which is `short` with sizes 1 inserted."""
     kept: list[int] = []
@@ -227,6 +263,8 @@ SHAPES: tuple[Rule, ...] = (
     Rule(("broadcast",), _identity_broadcast),
     Rule(("broadcast",), _double_broadcast),
     Rule(("broadcast",), _broadcast_of_reshape),
+    Rule(("broadcast",), _broadcast_of_ones),
+    Rule((), _elementwise_of_reshapes),
     Rule(("transpose",), _identity_transpose),
     Rule(("transpose",), _double_transpose),
     Rule(("transpose",), _transpose_of_broadcast),
