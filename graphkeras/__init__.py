@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from graphkeras.models import Model, Sequential
     from graphkeras.optimizers import Optimizer
     from graphkeras.regularizers import Regularizer
+    from graphkeras.runtime.pool import get_num_threads, set_num_threads
     from graphkeras.trace import KerasTensor
     from graphkeras.variables import Variable
 
@@ -73,6 +74,8 @@ _NAMES = {
     "Regularizer": "graphkeras.regularizers",
     "Sequential": "graphkeras.models",
     "Variable": "graphkeras.variables",
+    "get_num_threads": "graphkeras.runtime.pool",
+    "set_num_threads": "graphkeras.runtime.pool",
 }
 
 __all__ = [
@@ -95,6 +98,7 @@ __all__ = [
     "config",
     "constraints",
     "datasets",
+    "get_num_threads",
     "initializers",
     "layers",
     "losses",
@@ -104,6 +108,7 @@ __all__ = [
     "optimizers",
     "random",
     "regularizers",
+    "set_num_threads",
     "utils",
     "version",
 ]

@@ -142,7 +142,11 @@ class Footprint:
 
     def parts(self, team: int, sizes: Mapping[str, int]) -> int:
         """How many threads of a team get work."""
-        return min(team, 1 + evaluate(self.work, sizes) // self.grain)
+        return min(team, 1 + self.grains(sizes))
+
+    def grains(self, sizes: Mapping[str, int]) -> int:
+        """Pieces of work worth a thread of their own."""
+        return evaluate(self.work, sizes) // self.grain
 
     def run(self, tid: int, team: int, sizes: Mapping[str, int]) -> tuple[int, int]:
         """Iterations `[low, high)` of a thread, as the printed kernel computes them."""

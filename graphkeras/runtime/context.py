@@ -26,6 +26,11 @@ from graphkeras.passes.memory import Buffer, Layout, Place
 from graphkeras.runtime.pool import Job, Pool
 from graphkeras.runtime.signature import Shapes, Signature
 
+GRAIN_NANOSECONDS = 2000
+"""About how long a grain of work takes one thread; see `GRAIN` in `codegen/program.py`."""
+_MANY = 1000
+"""Grains of a kernel of which nothing is known."""
+
 ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector."""
 
@@ -228,8 +233,10 @@ class Context:
 
     def _set_barriers(self, sizes: Mapping[str, int]) -> None:
         """No team where every kernel is small, else barriers for the team there may be."""
-        alone = all(f is not None and f.parts(2, sizes) == 1 for f in self._footprints)
-        self.job.limit(1 if alone else self._most_threads)
+        grains = [_MANY if each is None else each.grains(sizes) for each in self._footprints]
+        self.job.limit(self._most_threads if any(grains) else 1)
+        # A sleeping worker that takes longer to come than it would save is not waited for.
+        self.job.wait_at_most(sum(grains) * GRAIN_NANOSECONDS // 2)
         if self.job.team > 1 and self._planned is not None:
             self.job.table[:, 2] = self._free_teams(sizes, self._planned, self.job.team)
 

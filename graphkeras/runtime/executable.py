@@ -7,8 +7,10 @@ State (inputs that an output aliases) is updated in the caller's arrays.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -29,6 +31,20 @@ from graphkeras.runtime.signature import Shapes, Signature
 
 _REMEMBERED = 256
 """Sets of input shapes whose sizes and memory plan are kept."""
+
+
+_executables: weakref.WeakSet[Executable] = weakref.WeakSet()
+
+
+def _forget_locks() -> None:
+    # A thread that held one does not exist in a forked child.
+    for executable in _executables:
+        if executable._state is not None:
+            executable._state = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_locks)
 
 
 class Executable:
@@ -71,6 +87,7 @@ class Executable:
         self._teams: dict[tuple[object, ...], Array] = {}
         self._free: deque[Context] = deque()
         self._state = threading.Lock() if program.graph.aliases else None
+        _executables.add(self)
 
     def __call__(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """Runs the program.

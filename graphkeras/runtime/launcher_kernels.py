@@ -9,9 +9,9 @@ which it ends, and at which the thread goes on.
 
 A pool is a block of int64 slots (below). A launch raises the generation in `STATE`; waiting
 workers that see it join by raising the count. The leader (the launching thread, tid 0) waits a
-bounded time, then *seals* the team; who comes later goes back to waiting. Barriers count the
-sealed members only, so a thread that the system does not run for a while can make a launch
-slower, never hang it.
+bounded time, then *seals* the team; who comes later goes back to waiting. The last one that is
+wanted seals it in joining. Barriers are among the members only, so a thread that the system
+does not run for a while can make a launch slower, never hang it.
 
     STATE    generation (32 bits) | SEALED | count of members
 
@@ -54,18 +54,20 @@ BUSY = 3 * LINE
 """1 while a launch uses the pool."""
 FINISHED = 4 * LINE
 """Workers of the team that are through with the table."""
-ARRIVED = 5 * LINE
-"""Threads waiting at the current barrier."""
-PASSED = 6 * LINE
-"""Barriers passed so far."""
-TABLE = 7 * LINE
+TABLE = 5 * LINE
 ROWS = TABLE + 8
 PROFILE = TABLE + 16
 """Address of the times of a profile, or 0."""
 WANTED = TABLE + 24
 """Largest team: workers of a higher rank stay out."""
-MEMBERS = 8 * LINE
-"""A line for each rank: the generation it joined last."""
+MEMBERS = 6 * LINE
+"""Two lines for each rank: the generation it joined last, and what a barrier's rounds signal."""
+MEMBER_BYTES = 2 * LINE
+SIGNALS = MEMBERS + LINE
+ROUND = 8
+"""Bytes between the signals of two rounds: 8 rounds are enough for 256 threads."""
+ROWS_OF_STAMP = 1 << 32
+"""A barrier's stamp is its row, and above it the generation."""
 
 SEALED = 1 << 31
 COUNT = SEALED - 1
@@ -81,21 +83,36 @@ def wait_turn(turn: int) -> None:
         yield_cpu()
 
 
-def barrier(pool: int, team: int) -> None:
-    """Waits until all threads of the team are here."""
-    passed = atomic_load(pool + PASSED)
-    if atomic_add(pool + ARRIVED, 1) == team - 1:
-        atomic_store(pool + ARRIVED, 0)
-        atomic_store(pool + PASSED, passed + 1)
-    else:
+def barrier(pool: int, tid: int, team: int, stamp: int) -> None:
+    """Returns when every member has called it with this stamp; in a launch stamps only grow.
+
+    Dissemination (Hensgen, Finkel and Manber, 1988): in round r each thread signals the one
+    2^r places on and waits for its own signal, so that after log2(team) rounds it has heard of
+    all. No line is written by two threads at once, which a common counter would be.
+    """
+    distance = 1
+    place = pool + SIGNALS
+    while distance < team:
+        partner = tid + distance
+        if partner >= team:
+            partner -= team
+        atomic_store(place + partner * MEMBER_BYTES, stamp)
         turn = 0
-        while atomic_load(pool + PASSED) == passed:
+        # A partner may be ahead by a barrier of this launch; older signals are of no launch.
+        ahead = atomic_load(place + tid * MEMBER_BYTES) - stamp
+        while ahead < 0 or ahead >= ROWS_OF_STAMP:
             wait_turn(turn)
             turn += 1
+            ahead = atomic_load(place + tid * MEMBER_BYTES) - stamp
+        distance *= 2
+        place += ROUND
 
 
-def run_table(pool: int, table: int, rows: int, profile: int, tid: int, team: int) -> None:
+def run_table(
+    pool: int, table: int, rows: int, profile: int, tid: int, team: int, generation: int
+) -> None:
     """What one thread does: every row of the table, in order."""
+    stamp = generation * ROWS_OF_STAMP
     for row in range(rows):
         launch_row = int64_at(table + 24 * row)
         times = int64_at(profile + 24 * (rows * tid + row))
@@ -105,7 +122,7 @@ def run_table(pool: int, table: int, rows: int, profile: int, tid: int, team: in
         if profile != 0:
             times[1] = nanoseconds()
         if team != launch_row[2] and team > 1 and row + 1 < rows:
-            barrier(pool, team)
+            barrier(pool, tid, team, stamp + row + 1)
         if profile != 0:
             times[2] = nanoseconds()
 
@@ -119,7 +136,7 @@ def team_rank(pool: int, rank: int, team: int, generation: int) -> int:
         found = 0
         before = 0
         for other in range(atomic_load(pool + WANTED)):
-            if other == 0 or atomic_load(pool + MEMBERS + other * LINE) == generation:
+            if other == 0 or atomic_load(pool + MEMBERS + other * MEMBER_BYTES) == generation:
                 found += 1
                 if other < rank:
                     before += 1
@@ -149,11 +166,14 @@ def sleep_until_launch(pool: int, last: int, awake: int, futex: int) -> int:
     return state
 
 
-def join(pool: int, state: int) -> int:
+def join(pool: int, state: int, wanted: int) -> int:
     """Joins the team of the generation in `state`; 0 where it is sealed or already over."""
     generation = state >> 32
     while state >> 32 == generation and state & SEALED == 0:
-        if compare_exchange(pool + STATE, state, state + 1) == state:
+        joined = state + 1
+        if joined & COUNT == wanted:
+            joined = joined | SEALED
+        if compare_exchange(pool + STATE, state, joined) == state:
             return 1
         state = atomic_load(pool + STATE)
     return 0
@@ -172,9 +192,10 @@ def worker(pool: int, rank: int, first: int, awake: int, futex: int) -> int:
         last = state >> 32
         if atomic_load(pool + STOP) != 0:
             return 0
-        if rank >= atomic_load(pool + WANTED) or join(pool, state) == 0:
+        wanted = atomic_load(pool + WANTED)
+        if rank >= wanted or join(pool, state, wanted) == 0:
             continue
-        atomic_store(pool + MEMBERS + rank * LINE, last)
+        atomic_store(pool + MEMBERS + rank * MEMBER_BYTES, last)
         turn = 0
         state = atomic_load(pool + STATE)
         while state & SEALED == 0:
@@ -185,7 +206,7 @@ def worker(pool: int, rank: int, first: int, awake: int, futex: int) -> int:
         tid = team_rank(pool, rank, team, last)
         table = atomic_load(pool + TABLE)
         rows = atomic_load(pool + ROWS)
-        run_table(pool, table, rows, atomic_load(pool + PROFILE), tid, team)
+        run_table(pool, table, rows, atomic_load(pool + PROFILE), tid, team, last)
         atomic_add(pool + FINISHED, 1)
 
 
@@ -201,7 +222,7 @@ def next_generation(pool: int, members: int) -> None:
 def run_on_pool(pool: int, table: int, rows: int, profile: int, wanted: int, patience: int) -> int:
     """Runs a table with at most `wanted` threads; returns how many took part."""
     if wanted <= 1 or compare_exchange(pool + BUSY, 0, 1) != 0:
-        run_table(pool, table, rows, profile, 0, 1)
+        run_table(pool, table, rows, profile, 0, 1, 0)
         return 1
     atomic_store(pool + TABLE, table)
     atomic_store(pool + ROWS, rows)
@@ -211,17 +232,20 @@ def run_on_pool(pool: int, table: int, rows: int, profile: int, wanted: int, pat
     next_generation(pool, 1)
     turn = 0
     deadline = 0
-    while atomic_load(pool + STATE) & COUNT < wanted:
+    state = atomic_load(pool + STATE)
+    while state & COUNT < wanted:
         if turn % 64 == 63:
             now = nanoseconds()
             if deadline == 0:
                 deadline = now + patience
             elif now > deadline:
+                state = atomic_or(pool + STATE, SEALED)
                 break
         wait_turn(turn)
         turn += 1
-    team: int = atomic_or(pool + STATE, SEALED) & COUNT
-    run_table(pool, table, rows, profile, 0, team)
+        state = atomic_load(pool + STATE)
+    team: int = state & COUNT
+    run_table(pool, table, rows, profile, 0, team, state >> 32)
     turn = 0
     while atomic_load(pool + FINISHED) != team - 1:
         wait_turn(turn)

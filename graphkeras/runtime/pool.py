@@ -22,18 +22,23 @@ import numpy as np
 from graphkeras.config import setting
 from graphkeras.ir.op import Array
 from graphkeras.runtime import kernel_cache
+from graphkeras.runtime.cores import available_cores
 
 _LINE = 64
-_HEAD_LINES = 8
+_HEAD_LINES = 6
 """Cache lines of a pool before those of its members; see `launcher_kernels`."""
 _SEALED = 1 << 31
 
 AWAKE = 1_000_000
 """Nanoseconds a worker looks for the next launch before it sleeps."""
 PATIENCE = 100_000
-"""Nanoseconds a launch waits for its team before it starts with those who came."""
+"""Nanoseconds a launch waits at most for its team before it starts with those who came."""
+MOST_THREADS = 256
+"""Largest team: a barrier has 8 rounds."""
 ATTEMPTS = 20
 """Runs for each one that a profile wants with a whole team."""
+PROFILE_PATIENCE = 20_000_000
+"""Nanoseconds a run of a profile waits for its team."""
 
 _ENTRIES = {"worker": 5, "launch": 2, "stop": 1}
 """Functions of `launcher_kernels` and the number of their int64 arguments."""
@@ -73,7 +78,7 @@ class Pool:
 
     def __init__(self, threads: int, futex: bool = sys.platform == "linux") -> None:
         self.threads = threads
-        words = (_HEAD_LINES + threads + 1) * _LINE // 8
+        words = (_HEAD_LINES + 2 * threads + 1) * _LINE // 8
         self._block = np.zeros(words, np.int64)
         begin = self._block.ctypes.data
         self.address = -(-begin // _LINE) * _LINE
@@ -137,6 +142,10 @@ class Job:
         self._fields[0] = pool.address if pool else 0
         self._fields[4] = min(self.threads or pool.threads, pool.threads) if pool else 1
 
+    def wait_at_most(self, nanoseconds: int) -> None:
+        """Chooses how long a launch waits for its team; `PATIENCE` at most."""
+        self._fields[5] = min(nanoseconds, PATIENCE)
+
     @property
     def team(self) -> int:
         """The largest team, in this pool."""
@@ -167,7 +176,8 @@ class Job:
         """
         record = np.zeros((self.team, len(self.table), 3), np.int64)
         runs: list[Array] = []
-        self._fields[3] = record.ctypes.data
+        patience = int(self._fields[5])
+        self._fields[3], self._fields[5] = record.ctypes.data, PROFILE_PATIENCE
         try:
             for _ in range(ATTEMPTS * times):
                 if self.run() == self.team:
@@ -175,7 +185,7 @@ class Job:
                 if len(runs) == times:
                     return np.array(runs)
         finally:
-            self._fields[3] = 0
+            self._fields[3], self._fields[5] = 0, patience
         raise RuntimeError(
             f"{len(runs)} of {ATTEMPTS * times} runs had all {self.team} threads at once, "
             f"expected {times}: other programs keep the cores busy. End them, or choose fewer "
@@ -192,9 +202,10 @@ def get_num_threads() -> int:
     """Threads that run kernels.
 
     What `set_num_threads` chose, else the setting `num_threads`, else the cores this process
-    may use, by affinity and by the quota of its control group.
+    may use, by affinity and by the quotas of its control groups; at most 256.
     """
-    return _chosen or int(setting("num_threads")) or _available()
+    wanted = _chosen or int(setting("num_threads")) or available_cores()
+    return min(wanted, MOST_THREADS)
 
 
 def set_num_threads(threads: int | None) -> None:
@@ -203,7 +214,7 @@ def set_num_threads(threads: int | None) -> None:
     Results do not depend on it.
 
     Args:
-        threads: The number; None for the setting `num_threads` again.
+        threads: The number; None for the setting `num_threads` again. More than 256 count as 256.
 
     Raises:
         ValueError: `threads` is less than 1.
@@ -229,26 +240,6 @@ def _make() -> Pool:
         if _pool is None:
             _pool = Pool(get_num_threads())
         return _pool
-
-
-@cache
-def _available() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else (os.cpu_count() or 1)
-    return max(1, int(min(cores, _quota())))
-
-
-def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
-    """Cores that the control group allows; infinity where it sets no limit."""
-    try:
-        limit, period = (root / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            limit = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
-            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return float("inf")
-    return float("inf") if limit in ("max", "-1") else int(limit) / int(period)
 
 
 def _close() -> None:

@@ -283,6 +283,64 @@ def test_state_updated_from_several_threads_loses_no_update():
     np.testing.assert_array_equal(w, np.full(4, 2000))
 
 
+def test_several_executables_from_several_threads():
+    runs = [Executable(pipeline(2)), Executable(pipeline(3)), Executable(row_sums())]
+    wrong: list[int] = []
+    pool.set_num_threads(2)
+
+    def work(which: int) -> None:
+        run = runs[which % 3]
+        for i in range(200):
+            x = rows(2500 + i, start=which)
+            want = x.sum(axis=1) if which % 3 == 2 else 2 * (x + (2 + which % 3))
+            if not np.array_equal(run([x])[0], want):
+                wrong.append(which)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        pool.set_num_threads(None)
+    assert not wrong
+
+
+def test_a_child_forked_during_an_update_can_update(run_script: Script):
+    output = run_script(
+        """
+        import os, signal, threading, time
+        import numpy as np
+        from graphkeras.runtime import Executable
+        from runtime_samples import update
+        run = Executable(update())
+        w, x = np.zeros(4, np.float32), np.ones((1, 4), np.float32)
+        run([x, w])
+        done = threading.Event()
+        inside = threading.Event()
+
+        def train():
+            with run._state:
+                inside.set()
+                done.wait()
+
+        thread = threading.Thread(target=train)
+        thread.start()
+        inside.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            run([x, w])
+            os._exit(0 if w[0] == 2 else 1)
+        done.set()
+        thread.join()
+        print("child", os.waitpid(child, 0)[1])
+        """
+    )
+    assert output == "child 0\n"
+
+
 def test_profile_leaves_state_alone():
     run = Executable(update())
     w = np.arange(4, dtype=np.float32)

@@ -10,6 +10,7 @@ import pytest
 from runtime_samples import CHECK, COUNT, REBASE, elementwise
 from runtime_scripts import Script
 
+import graphkeras
 from graphkeras import config
 from graphkeras.runtime import kernel_cache, pool
 from graphkeras.runtime.pool import Job, Pool
@@ -46,7 +47,7 @@ def team():
         each.close()
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+@pytest.mark.parametrize("threads", [1, 2, 3, 4, 5, 9])
 def test_every_thread_passes_every_barrier(team, threads: int):
     probe = Probe()
     probe.job.attach(team(threads))
@@ -213,21 +214,31 @@ def test_no_threads_at_all_is_an_error():
         pool.set_num_threads(0)
 
 
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, float("inf")),
-        ({"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4.0),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, float("inf")),
-        ({}, float("inf")),
-    ],
-)
-def test_the_quota_of_the_control_group(files, cores, tmp_path):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert pool._quota(tmp_path) == cores
+def test_no_more_threads_than_a_barrier_serves():
+    with config.override(num_threads=1000):
+        assert pool.get_num_threads() == pool.MOST_THREADS == 256
+
+
+def test_the_count_is_public():
+    assert graphkeras.set_num_threads is pool.set_num_threads
+    assert graphkeras.get_num_threads is pool.get_num_threads
+
+
+@pytest.mark.parametrize("generation", [2**31 - 2, 2**32 - 3])
+def test_generations_wrap(team, generation: int):
+    old = team(3)
+    state = (old.address - old._block.ctypes.data) // 8
+    # No launch has been: the workers look for another generation than the first.
+    probe = Probe()
+    probe.job.attach(old)
+    probe.job.run()
+    words = old._block
+    halves = words[state : state + 1].view(np.uint32)
+    halves[1] = generation
+    probe.words[:] = 0
+    sizes = Counter(probe.job.run() for _ in range(300))
+    assert probe.violations == 0
+    assert probe.words[0] == sum(10 * size * times for size, times in sizes.items())
 
 
 def test_a_forked_child_has_threads_of_its_own(run_script: Script):
