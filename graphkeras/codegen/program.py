@@ -21,6 +21,9 @@ from graphkeras.passes.memory import Buffer, Layout
 
 GRAIN = 8192
 """Elements worth a thread of their own: about 2 us of work, ten times a barrier."""
+INSTRUCTIONS = 8
+"""Simple instructions (`Op.cost`) hidden behind reading and writing an element; an element that
+takes more counts as several."""
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,15 @@ def test_the_work_is_shared_among_the_threads(name: str) -> None:
 
 def test_a_small_loop_stays_on_one_thread() -> None:
     graphs = Graphs()
-    executable = compile_graph(graphs.builder.build([graphs.loop()]))
+    negative = graphs.emit("neg", graphs.input(N))
+    executable = compile_graph(graphs.builder.build([negative]))
     x = np.linspace(0, 1, GRAIN - 1, dtype=np.float32)
     assert np.all(run_parts(executable, [x], 4, [0]) != UNWRITTEN)
     assert np.all(run_parts(executable, [x], 4, [1, 2, 3]) == UNWRITTEN)
+
+
+def test_dear_elements_are_shared_sooner() -> None:
+    graphs = Graphs()
+    executable = compile_graph(graphs.builder.build([graphs.loop()]))
+    x = np.linspace(0, 1, GRAIN - 1, dtype=np.float32)
+    assert np.mean(run_parts(executable, [x], 4, [1, 2, 3]) != UNWRITTEN) > 0.7
