@@ -28,6 +28,7 @@ from graphkeras.codegen.kernel_ir import (
     If,
     Let,
     ParallelFor,
+    Reach,
     Statement,
     Store,
 )
@@ -134,11 +135,11 @@ class KernelWriter:
         self.depth(value)
         self.blocks[-1].body.append(Store(buffer, offset, value))
 
-    def call(self, template: str, *args: Expr) -> None:
-        """A statement of the target."""
+    def call(self, template: str, *args: Expr, reads: tuple[Reach, ...] | None = None) -> None:
+        """A statement of the target; see `Call`."""
         for arg in args:
             self.depth(arg)
-        self.blocks[-1].body.append(Call(template, args))
+        self.blocks[-1].body.append(Call(template, args, reads))
 
     def size(self, dim: Dim) -> Expr:
         """A dimension as an expression."""

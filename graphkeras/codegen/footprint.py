@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from graphkeras.codegen.kernel_ir import (
     Call,
@@ -36,9 +36,9 @@ from graphkeras.codegen.spans import (
     Access,
     Atom,
     Between,
+    Extreme,
     Footprint,
     Form,
-    Least,
     Quotient,
     atom_form,
     number,
@@ -49,6 +49,12 @@ from graphkeras.ir.types import TensorType
 
 Scope = dict[str, Form]
 """Forms of the index variables in sight."""
+
+_AT_LEAST: Mapping[str, Callable[[Form, Form], tuple[Form, Form, int]]] = {
+    "({0} < {1})": lambda a, b: (a, b, 1),
+    "({0} >= {1})": lambda a, b: (b, a, 0),
+}
+"""Condition -> two forms and a number: the second is that much larger than the first, or more."""
 
 
 def find_footprint(kernel: KernelFunction, types: Sequence[TensorType]) -> Footprint | None:
@@ -102,10 +108,7 @@ class _Walk:
             self._reads(s.value, scope)
             self._access(s.buffer, True, self.form(s.offset, scope))
         elif isinstance(s, Call):
-            for name in re.findall(r"\w+", s.template):
-                self._access(name, True, None)
-            for arg in s.args:
-                self._reads(arg, scope)
+            self._call(s, scope)
         elif isinstance(s, If):
             self._reads(s.condition, scope)
             self.block(s.body, self._narrowed(s.condition, scope))
@@ -113,7 +116,7 @@ class _Walk:
             self._reads(s.start, scope)
             self._reads(s.stop, scope)
             start, stop = self.form(s.start, scope), self.form(s.stop, scope)
-            self.block(s.body, scope | _counter(s.variable, start, stop))
+            self.block(s.body, scope | _counter(s.variable, start, stop, s.step))
         elif isinstance(s, ParallelFor):
             low, high = atom_form(LOW), atom_form(HIGH)
             inner = _counter(s.variable, low, high)
@@ -121,15 +124,36 @@ class _Walk:
                 inner = {s.variable.name: low, s.as_range.name: high}
             self.block(s.body, scope | inner)
 
+    def _call(self, s: Call, scope: Scope) -> None:
+        for arg in s.args:
+            self._reads(arg, scope)
+        if s.reads is None:
+            for name in re.findall(r"\w+", s.template):
+                self._access(name, True, None)
+        for reach in s.reads or ():
+            first, last = self.form(reach.first, scope), self.form(reach.last, scope)
+            offset = None
+            if first is not None and last is not None:
+                offset = atom_form(Between(first, last))
+            self._access(reach.buffer, False, offset)
+
     def _narrowed(self, condition: Expr, scope: Scope) -> Scope:
-        """The scope where a condition holds: `variable < limit` bounds the variable."""
+        """The scope where a condition holds: it bounds the newest variable it has."""
+        if not isinstance(condition, Apply) or condition.template not in _AT_LEAST:
+            return dict(scope)
+        a, b = (self.form(arg, scope) for arg in condition.args)
+        if a is None or b is None:
+            return dict(scope)
+        less, more, gap = _AT_LEAST[condition.template](a, b)
         inner = dict(scope)
-        if isinstance(condition, Apply) and condition.template == "({0} < {1})":
-            variable, limit = condition.args[0], self.form(condition.args[1], scope)
-            if isinstance(variable, Var) and variable.name in scope and limit is not None:
-                old = scope[variable.name]
-                below = Least(old, limit.plus(number(-1)))
-                inner[variable.name] = atom_form(Between(old, atom_form(below)))
+        for side in _alternatives(more):
+            room = side.plus(less, -1).plus(number(-gap))
+            counters = [x for x, f in room.terms if f == -1 and isinstance(x, Between)]
+            if counters:
+                old = max(counters, key=lambda atom: atom.order)
+                last = atom_form(Extreme(old.last, room.plus(atom_form(old)), least=True))
+                new = atom_form(Between(old.first, last)).terms[0][0]
+                inner = {name: form.replaced(old, new) for name, form in inner.items()}
         return inner
 
     def _reads(self, expr: Expr, scope: Scope) -> None:
@@ -164,8 +188,8 @@ class _Walk:
             return a.plus(b)
         if template == "({0} - {1})":
             return a.plus(b, -1)
-        if template == "min({0}, {1})":
-            return atom_form(Least(a, b))
+        if template in ("min({0}, {1})", "max({0}, {1})"):
+            return atom_form(Extreme(a, b, least=template.startswith("min")))
         if template == "({0} * {1})" and not (a.terms and b.terms):
             product, times = (a, b.constant) if a.terms else (b, a.constant)
             return number(0).plus(product, times)
@@ -185,10 +209,24 @@ class _Walk:
         return atom_form(atom)
 
 
-def _counter(variable: Var, start: Form | None, stop: Form | None) -> Scope:
+def _alternatives(form: Form) -> tuple[Form, ...]:
+    """Forms that are all at least as large as `form`: both sides of a minimum."""
+    if len(form.terms) == 1 and form.constant == 0:
+        ((atom, factor),) = form.terms
+        if factor == 1 and isinstance(atom, Extreme) and atom.least:
+            return atom.a, atom.b
+    return (form,)
+
+
+def _counter(variable: Var, start: Form | None, stop: Form | None, step: int = 1) -> Scope:
+    """The variable of a loop, between its first and its last value."""
     if start is None or stop is None:
         return {}
-    return {variable.name: atom_form(Between(start, stop.plus(number(-1))))}
+    span = stop.plus(start, -1)
+    factors = (span.constant, *(factor for _, factor in span.terms))
+    whole_steps = all(isinstance(factor, int) and factor % step == 0 for factor in factors)
+    last = stop.plus(number(-step if whole_steps else -1))
+    return {variable.name: atom_form(Between(start, last))}
 
 
 def _loads(expr: Expr) -> Iterator[Load]:

@@ -36,12 +36,23 @@ class Store:
     value: Expr
 
 
+@dataclass(frozen=True)
+class Reach:
+    """Elements of a buffer, from offset `first` to offset `last`."""
+
+    buffer: str
+    first: Expr
+    last: Expr
+
+
 @dataclass
 class Call:
     """A statement of the target, such as a microkernel: `template.format(*args)`."""
 
     template: str
     args: tuple[Expr, ...]
+    reads: tuple[Reach, ...] | None = None
+    """What it reads; beyond that it touches scratch memory only. None: all its text names."""
 
 
 @dataclass

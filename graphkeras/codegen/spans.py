@@ -13,14 +13,21 @@ be wider than what is touched, never narrower. What cannot be followed is the wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from itertools import count
 
 from graphkeras.ir.dims import Dim, evaluate
 
+_orders = count()
 
+
+@dataclass(frozen=True, eq=False)
 class Atom:
     """A number of a running kernel; two atoms are the same only if they are one object."""
+
+    order: int = field(init=False, default_factory=lambda: next(_orders))
+    """Greater than that of every atom it depends on."""
 
 
 class Edge(Atom):
@@ -47,11 +54,12 @@ class Quotient(Atom):
 
 
 @dataclass(frozen=True, eq=False)
-class Least(Atom):
-    """The smaller of two."""
+class Extreme(Atom):
+    """The smaller or the larger of two."""
 
     a: Form
     b: Form
+    least: bool
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,10 @@ class Form:
 
     terms: tuple[tuple[Atom, Dim], ...]
     constant: Dim = 0
+
+    def replaced(self, old: Atom, new: Atom) -> Form:
+        """The form with one atom in another's place."""
+        return Form(tuple((new if a is old else a, f) for a, f in self.terms), self.constant)
 
     def plus(self, other: Form, times: Dim = 1) -> Form:
         """`self + times * other`."""
@@ -81,39 +93,57 @@ def atom_form(atom: Atom) -> Form:
 
 
 class Bounds:
-    """Smallest and largest values for given sizes and the run `[low, high)` of one thread."""
+    """Smallest and largest values for given sizes and the run `[low, high)` of one thread.
+
+    The atom made last is replaced by its own bound first, as a form, so that it cancels with
+    what it depends on::
+
+        first + r,  r <= stop - first - 1    ->    stop - 1
+    """
 
     def __init__(self, sizes: Mapping[str, int], low: int, high: int) -> None:
         self.sizes = sizes
-        self._known: dict[Atom, tuple[int, int]] = {LOW: (low, low), HIGH: (high, high)}
+        self.low, self.high = low, high
+        self._known: dict[Form, int] = {}
 
     def of(self, form: Form) -> tuple[int, int]:
         """Bounds of a form. The lower may exceed the upper where code is never reached."""
-        least = most = evaluate(form.constant, self.sizes)
-        for atom, factor in form.terms:
-            times = evaluate(factor, self.sizes)
-            ends = self._atom(atom)
-            least += times * ends[times < 0]
-            most += times * ends[times >= 0]
-        return least, most
+        return -self._most(number(0).plus(form, -1)), self._most(form)
 
-    def _atom(self, atom: Atom) -> tuple[int, int]:
-        known = self._known.get(atom)
+    def _most(self, form: Form) -> int:
+        """An upper bound."""
+        known = self._known.get(form)
         if known is None:
-            known = self._known[atom] = self._find(atom)
+            known = self._known[form] = self._find(form)
         return known
 
-    def _find(self, atom: Atom) -> tuple[int, int]:
+    def _find(self, form: Form) -> int:
+        if not form.terms:
+            return evaluate(form.constant, self.sizes)
+        atom, factor = max(form.terms, key=lambda term: term[0].order)
+        rest = form.plus(atom_form(atom), factor * -1)
+        times = evaluate(factor, self.sizes)
+        if isinstance(atom, Edge):
+            return times * (self.low if atom is LOW else self.high) + self._most(rest)
         if isinstance(atom, Between):
-            return self.of(atom.first)[0], self.of(atom.last)[1]
-        if isinstance(atom, Quotient):
-            least, most = self.of(atom.dividend)
-            # A size of nothing divides nothing: no iteration gets here.
-            divisor = max(1, evaluate(atom.divisor, self.sizes))
-            return least // divisor, most // divisor
-        assert isinstance(atom, Least)
-        a, b = self.of(atom.a), self.of(atom.b)
-        return min(a[0], b[0]), min(a[1], b[1])
+            return self._most(rest.plus(atom.last if times > 0 else atom.first, factor))
+        if isinstance(atom, Extreme):
+            both = [self._most(rest.plus(each, factor)) for each in (atom.a, atom.b)]
+            return min(both) if atom.least == (times > 0) else max(both)
+        assert isinstance(atom, Quotient)
+        return self._most_of_quotient(atom, rest, times)
+
+    def _most_of_quotient(self, atom: Quotient, rest: Form, times: int) -> int:
+        # A size of nothing divides nothing: no iteration gets here.
+        divisor = max(1, evaluate(atom.divisor, self.sizes))
+        ends = self.of(atom.dividend)
+        bound = times * (ends[times > 0] // divisor) + self._most(rest)
+        if times % divisor == 0:
+            # x - (d - 1) <= d * (x // d) <= x
+            slack = 0 if times > 0 else divisor - 1
+            exact = rest.plus(atom.dividend.plus(number(-slack)), times // divisor)
+            bound = min(bound, self._most(exact))
+        return bound
 
 
 @dataclass(frozen=True)
@@ -159,7 +189,11 @@ class Footprint:
         return low, high
 
     def intervals(
-        self, tid: int, team: int, sizes: Mapping[str, int]
+        self,
+        tid: int,
+        team: int,
+        sizes: Mapping[str, int],
+        arguments: Container[int] | None = None,
     ) -> list[tuple[Access, int, int]]:
         """Each access of a thread with the bytes `[start, stop)` of its buffer it may touch.
 
@@ -167,6 +201,7 @@ class Footprint:
             tid: The thread.
             team: How many threads there are.
             sizes: Values of the run-time sizes.
+            arguments: Positions of the arguments asked for; None: all.
         """
         low, high = self.run(tid, team, sizes)
         if low >= high:
@@ -174,6 +209,8 @@ class Footprint:
         bounds = Bounds(sizes, low, high)
         found = []
         for access in self.accesses:
+            if arguments is not None and access.argument not in arguments:
+                continue
             first, last = 0, evaluate(access.count, sizes) - 1
             if access.offset is not None:
                 least, most = bounds.of(access.offset)

@@ -53,10 +53,11 @@ def find_barriers(
         team: Number of threads.
     """
     needed = [True] * len(launches)
+    written = _written(launches)
     group: _Spans = {}
     open_group = False
     for row, launch in enumerate(launches):
-        spans = _touched(launch, sizes, layout, team)
+        spans = _touched(launch, written, sizes, layout, team)
         if row > 0:
             needed[row - 1] = spans is None or not open_group or _collide(group, spans)
             if needed[row - 1]:
@@ -69,26 +70,51 @@ def find_barriers(
     return needed
 
 
-def _touched(launch: Launch, sizes: Mapping[str, int], layout: Layout, team: int) -> _Spans | None:
-    """What a launch touches; None where that is not known."""
+def _memory(buffer: Buffer) -> _Memory:
+    """Buffers of the arena may lie on each other; others never do."""
+    return (buffer.place, 0 if buffer.place is Place.ARENA else buffer.index)
+
+
+def _written(launches: Sequence[Launch]) -> set[_Memory]:
+    """Memory that some launch writes: the rest needs no look."""
+    found: set[_Memory] = set()
+    for launch in launches:
+        for access in launch.footprint.accesses if launch.footprint else ():
+            buffer = launch.arguments[access.argument]
+            if access.writes and isinstance(buffer, Buffer):
+                found.add(_memory(buffer))
+    return found
+
+
+def _touched(
+    launch: Launch,
+    written: set[_Memory],
+    sizes: Mapping[str, int],
+    layout: Layout,
+    team: int,
+) -> _Spans | None:
+    """What a launch touches of `written`; None where that is not known."""
     if launch.footprint is None:
         return None
+    asked = {
+        i
+        for i, buffer in enumerate(launch.arguments)
+        if isinstance(buffer, Buffer) and _memory(buffer) in written
+    }
     by_access: dict[int, tuple[Access, list[tuple[int, int]]]] = {}
     for tid in range(team):
-        for access, start, stop in launch.footprint.intervals(tid, team, sizes):
+        for access, start, stop in launch.footprint.intervals(tid, team, sizes, asked):
             _, places = by_access.setdefault(id(access), (access, [_NOTHING] * team))
             places[tid] = (start, stop)
     spans: _Spans = {}
     for access, places in by_access.values():
         buffer = launch.arguments[access.argument]
         assert isinstance(buffer, Buffer)
-        memory, shift = (buffer.place, buffer.index), 0
-        if buffer.place is Place.ARENA:
-            memory, shift = (Place.ARENA, 0), layout.offsets[buffer.index]
+        shift = layout.offsets[buffer.index] if buffer.place is Place.ARENA else 0
         used = [(a + shift, b + shift) for a, b in places if a < b]
         moved = tuple((a + shift, b + shift) if a < b else _NOTHING for a, b in places)
         span = _Span(min(a for a, _ in used), max(b for _, b in used), access.writes, moved)
-        spans.setdefault(memory, []).append(span)
+        spans.setdefault(_memory(buffer), []).append(span)
     return spans
 
 

@@ -27,9 +27,9 @@ from graphkeras.codegen.spans import (
     Access,
     Between,
     Bounds,
+    Extreme,
     Footprint,
     Form,
-    Least,
     Quotient,
     atom_form,
     number,
@@ -241,10 +241,19 @@ class Chain(Builder):
         return machine.barriers(team)
 
 
+def test_kernels_over_the_same_rows_need_no_barrier() -> None:
+    chain = Chain()
+    x = chain.given(N, 40)
+    for _ in range(3):
+        x = chain.write(chain.emit("cumsum", x, axis=1, reverse=False))
+    assert chain.barriers(480) == [False, False, False]
+
+
 def test_layers_over_the_same_rows_need_no_barrier() -> None:
     chain = Chain()
     chain.dense(chain.dense(chain.dense(chain.given(N, 40), 48), 32), 24)
-    assert chain.barriers(480) == [False, False, False]
+    for batch in (480, 479, 37):
+        assert chain.barriers(batch) == [False, False, False]
 
 
 def test_rows_cut_elsewhere_need_one() -> None:
@@ -340,6 +349,14 @@ def test_quotients_and_remainders_cancel() -> None:
     together = number(0).plus(taken, 70).plus(rest, 10).plus(number(3))
     assert Bounds({}, 20, 30).of(together) == (203, 293)
     assert Bounds({}, 20, 30).of(taken) == (2, 4)
-    assert Bounds({}, 20, 30).of(rest) == (20 - 28, 29 - 14)
-    below = atom_form(Between(ROW, atom_form(Least(ROW, number(24)))))
+    assert Bounds({}, 20, 30).of(rest) == (0, 6)
+    below = atom_form(Between(ROW, atom_form(Extreme(ROW, number(24), least=True))))
     assert Bounds({}, 20, 30).of(below) == (20, 24)
+
+
+def test_a_bound_cancels_with_what_it_depends_on() -> None:
+    stop = atom_form(Extreme(ROW.plus(number(6)), atom_form(HIGH), least=True))
+    inner = atom_form(Between(number(0), stop.plus(ROW, -1).plus(number(-1))))
+    assert Bounds({}, 20, 30).of(ROW.plus(inner)) == (20, 29)
+    assert Bounds({}, 20, 30).of(inner) == (0, 5)
+    assert Bounds({}, 20, 30).of(inner.plus(ROW, -1)) == (-29, -15)

@@ -27,6 +27,7 @@ from math import lcm
 from graphkeras.codegen.cpu.contract.access import offset
 from graphkeras.codegen.cpu.contract.operands import Chunk, Operands
 from graphkeras.codegen.cpu.contract.plan import TAIL_ROWS, Form, make_plan
+from graphkeras.codegen.kernel_ir import Reach
 from graphkeras.codegen.lower import Lowering
 from graphkeras.codegen.program import Share
 from graphkeras.ir.dims import Dim, number, product
@@ -290,13 +291,21 @@ class _Product:
 
             def call(valid: int) -> None:
                 column = panel - columns[0]
+                count = chunk.count if chunk else as_index(0)
+                a = self.operands.a_offset(b, base, chunk)
+                at_b = self.operands.b_offset(b, panel, columns[0], chunk)
+                reads = (
+                    self._reach(self.operands.a, a, max(self.plan.runs.rows[:rows]), 0, count),
+                    self._reach(self.operands.b, at_b, valid - 1, 1, count),
+                )
                 writer.call(
                     f"{self._tile(rows, valid)}({{0}}, {self.operands.a}, {{1}}, "
                     f"{self.operands.b}, {{2}}, {self.c}, {{3}})",
-                    chunk.count if chunk else as_index(0),
-                    self.operands.a_offset(b, base, chunk),
-                    self.operands.b_offset(b, panel, columns[0], chunk),
+                    count,
+                    a,
+                    at_b,
                     line + column,
+                    reads=reads,
                 )
 
             if not rest or total == rest:
@@ -306,6 +315,17 @@ class _Product:
                 call(width)
             with writer.when(panel + width >= as_index(total) + 1):
                 call(rest)
+
+    def _reach(self, buffer: str, start: Expr, width: int, operand: int, count: Expr) -> Reach:
+        """What a tile reads of an operand: `width` more than the start, along all its loops."""
+        first, last = start, start + width
+        for extent, *strides in self.plan.loops:
+            steps = (count if extent is None else as_index(extent)) - 1
+            if strides[operand] < 0:
+                first = first + steps * strides[operand]
+            else:
+                last = last + steps * strides[operand]
+        return Reach(buffer, first, last)
 
     def _tile(self, rows: int, valid: int) -> str:
         """Name of the tile with `rows` rows and `valid` columns, defined in the helpers."""
