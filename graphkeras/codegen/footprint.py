@@ -81,6 +81,9 @@ def find_footprint(kernel: KernelFunction, types: Sequence[TensorType]) -> Footp
     return Footprint(accesses, extent.constant, work.constant, loop.grain, loop.multiple)
 
 
+_LEAST = {"min({0}, {1})": True, "max({0}, {1})": False}
+
+
 class _Walk:
     """Collects the accesses of a kernel."""
 
@@ -188,8 +191,8 @@ class _Walk:
             return a.plus(b)
         if template == "({0} - {1})":
             return a.plus(b, -1)
-        if template in ("min({0}, {1})", "max({0}, {1})"):
-            return atom_form(Extreme(a, b, least=template.startswith("min")))
+        if template in _LEAST:
+            return atom_form(Extreme(a, b, _LEAST[template]))
         if template == "({0} * {1})" and not (a.terms and b.terms):
             product, times = (a, b.constant) if a.terms else (b, a.constant)
             return number(0).plus(product, times)

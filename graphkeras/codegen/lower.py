@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from graphkeras.codegen.emit import Elements, KernelWriter, same_element
 from graphkeras.codegen.kernel_ir import BufferParameter, KernelFunction
 from graphkeras.codegen.opaque import OpaqueLoops
-from graphkeras.codegen.program import INSTRUCTIONS, Share
+from graphkeras.codegen.program import Share, loop_share
 from graphkeras.codegen.rows import Pass, plan_passes
 from graphkeras.ir.access import AccessCollector
 from graphkeras.ir.dims import Dim, Shape, product
@@ -93,22 +93,12 @@ class Lowering:
             dtypes.setdefault(name, value.type.dtype)
         return [BufferParameter(name, dtype) for name, dtype in dtypes.items()]
 
-    def _share(self, space: Shape) -> Share:
-        """The work of a loop over `space`, by what the body computes for each element."""
-        inline = (Kind.ELEMENTWISE, Kind.INJECTIVE)
-        cost = sum(
-            op.cost
-            for node in self.body.nodes
-            if (op := get_op(node.op)).kind in inline and node.types[0].numel == product(space)
-        )
-        return Share(product(space) * max(1, cost // INSTRUCTIONS))
-
     # ---- LOOP
 
     def _lower_loop(self) -> None:
         outputs = list(self.results)
         shape = outputs[0].type.shape
-        share = self._share(shape)
+        share = loop_share(self.body, shape)
         if self._is_flat(outputs):
             with self.writer.parallel(product(shape), "i", share) as i:
                 self._store_all(outputs, lambda value: Position(value.type.shape, flat=i))
@@ -155,7 +145,7 @@ class Lowering:
         space: Shape = self.node.attrs["space"]
         count: int = self.node.attrs["rows"]
         rows, columns = product(space[:count]), product(space[count:])
-        share = self._share(space)
+        share = loop_share(self.body, space)
         row_values = [v for v in self.results if v.type.numel == rows]
         others = [v for v in self.results if v.type.numel != rows]
         plan = plan_passes(self.body, others, rows, columns)

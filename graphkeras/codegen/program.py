@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from graphkeras.codegen.spans import Footprint
-from graphkeras.ir.dims import Dim
+from graphkeras.ir.dims import Dim, Shape, product
 from graphkeras.ir.graph import Graph, Node
-from graphkeras.ir.op import Array
+from graphkeras.ir.op import Array, Kind, get_op
 from graphkeras.passes.memory import Buffer, Layout
 
 GRAIN = 8192
@@ -33,6 +33,17 @@ class Share:
     work: Dim
     """Elements touched, or multiply-adds."""
     grain: int = GRAIN
+
+
+def loop_share(body: Graph, space: Shape) -> Share:
+    """The work of a loop over `space`, by what the body computes for each element."""
+    inline = (Kind.ELEMENTWISE, Kind.INJECTIVE)
+    cost = sum(
+        op.cost
+        for node in body.nodes
+        if (op := get_op(node.op)).kind in inline and node.types[0].numel == product(space)
+    )
+    return Share(product(space) * max(1, cost // INSTRUCTIONS))
 
 
 Argument = Buffer | Dim
