@@ -1,12 +1,13 @@
-"""From a fused node to kernel IR: one function a pattern, all loop choices in this file.
+"""From a fused node to kernel IR: one function a pattern.
+
+All loop choices are in this file, `accumulate.py` and `rows.py`.
 
 The loops of each pattern; which pattern a node has was decided by fusion::
 
     LOOP     for flat element: outputs                        (nothing needs single dims)
              for row: for j: outputs                          (otherwise)
     ROWS     for row: reduce over columns, ...; outputs       (accumulators in locals; rows.py)
-    REDUCE   for row: acc[j] = ...; for k: for j: acc[j] += ..; for j: outputs
-             or, where the reduced dims are the contiguous ones, one local accumulator
+    REDUCE   for row: for k: for j: accumulate; for j: outputs (accumulate.py)
              or, for small windows, every position written out: for row: for j: acc = ...; outputs
     CONTRACT microkernels (the target's), or REDUCE's loops where no matrix is left
     OPAQUE   the op's own loops
@@ -15,8 +16,14 @@ The loops of each pattern; which pattern a node has was decided by fusion::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 
+from graphkeras.codegen.accumulate import (
+    Accumulation,
+    Term,
+    one_accumulator,
+    reduction_term,
+    sum_term,
+)
 from graphkeras.codegen.emit import Elements, KernelWriter, same_element
 from graphkeras.codegen.kernel_ir import BufferParameter, KernelFunction
 from graphkeras.codegen.opaque import OpaqueLoops
@@ -37,15 +44,9 @@ from graphkeras.ir.scalar import (
     Var,
     as_index,
 )
-from graphkeras.ir.types import TensorType
 
 UNROLLED = 32
 """Windows up to this many positions are written out, and need no accumulators in memory."""
-ACCUMULATORS = 256
-"""Elements of the accumulator buffer of a REDUCE loop: a few KiB, so that it stays in L1."""
-
-ADD = "({0} + {1})"
-
 LowerContraction = Callable[["Lowering", Node, Contraction], None]
 """A target's way to lower a contraction that has matrix form."""
 
@@ -215,33 +216,26 @@ class Lowering:
     # ---- REDUCE
 
     def _lower_reduce(self) -> None:
-        (hero,) = [n for n in self.body.nodes if get_op(n.op).kind is Kind.REDUCE]
+        heroes = [n for n in self.body.nodes if get_op(n.op).kind is Kind.REDUCE]
+        rule, shape = _reduction(heroes[0]), heroes[0].types[0].shape
+        vector = _is_vector(rule, heroes[0])
+        if vector and _is_written_out(rule, heroes[0]):
+            self._rows_of_columns(shape, Share(product(shape) * product(rule.space)))
+        else:
+            self._reduce_loops([self._term(hero) for hero in heroes], rule.space, vector)
+
+    def _term(self, hero: Node) -> Term:
         rule = _reduction(hero)
-        operand = hero.inputs[0]
 
         def element(out: Position, red: Sequence[Expr]) -> Expr:
             index, conditions = rule.index(out, red)
-            return self.elements.inside(operand, index, conditions, rule.identity)
+            return self.elements.inside(hero.inputs[0], index, conditions, rule.identity)
 
-        vector = _is_vector(rule, hero)
-        if vector and _is_written_out(rule, hero):
-            shape = hero.types[0].shape
-            self._rows_of_columns(shape, Share(product(shape) * product(rule.space)))
-        else:
-            self._reduce_loops(hero, rule.space, rule, element, vector)
+        return reduction_term(hero.result, rule, element)
 
-    def _reduce_loops(
-        self,
-        hero: Node,
-        space: Shape,
-        rule: Reduction | None,
-        element: Callable[[Position, Sequence[Expr]], Expr],
-        vector: bool,
-    ) -> None:
-        """The loops of a reduction over `space`; `rule` None is a sum of products."""
-        shape = hero.types[0].shape
-        share = Share(product(shape) * product(space))
-        step = _Accumulation(self, hero, shape, space, rule, element, share)
+    def _reduce_loops(self, terms: Sequence[Term], space: Shape, vector: bool) -> None:
+        shape = terms[0].result.type.shape
+        step = Accumulation(self.writer, terms, shape, space, self.store_epilogue)
         if vector and shape:
             step.over_vectors()
         else:
@@ -274,20 +268,18 @@ class Lowering:
             rhs = self.factor(hero.inputs[1], *rule.rhs(b, k, n))
             return self.writer.let(Apply(dtype, "({0} * {1})", (lhs, rhs)))
 
-        self._reduce_loops(hero, rule.k, None, element, vector=True)
+        self._reduce_loops([sum_term(hero.result, element)], rule.k, vector=True)
 
     def factor(self, operand: Value, index: list[Expr], conditions: list[Expr]) -> Expr:
         """An element of a contraction's operand; zero outside it."""
         return self.elements.inside(operand, index, conditions, 0)
 
-    def store_epilogue(self, hero: Node, accumulator: Expr, position: Position) -> None:
-        """Stores every output at the hero's `position`, given the hero's element there."""
-        self.elements.known[hero.result] = accumulator
-        self._store_all(
-            list(self.results),
-            lambda value: same_element(value, position),
-        )
-        del self.elements.known[hero.result]
+    def store_epilogue(self, known: Mapping[Value, Expr], position: Position) -> None:
+        """Stores every output at `position`, given the heroes' elements there."""
+        self.elements.known.update(known)
+        self._store_all(list(self.results), lambda value: same_element(value, position))
+        for value in known:
+            del self.elements.known[value]
 
     def store_rows(
         self,
@@ -311,7 +303,7 @@ class Lowering:
         if self.grouped is None:
             (accumulator,) = accumulators
             position = Position(hero.types[0].shape, rule.out(b, m, n))
-            self.store_epilogue(hero, accumulator, position)
+            self.store_epilogue({hero.result: accumulator}, position)
             return
         position = Position(self.grouped.shape, self.grouped.place(b, m, n))
         places = self.grouped.elements(position)
@@ -328,91 +320,10 @@ class Lowering:
         op.loops(OpaqueLoops(self.writer, hero, self.operands, self.results), hero)
 
 
-class _Accumulation:
-    """The loop orders of a reduction."""
-
-    def __init__(
-        self,
-        lowering: Lowering,
-        hero: Node,
-        shape: Shape,
-        space: Shape,
-        rule: Reduction | None,
-        element: Callable[[Position, Sequence[Expr]], Expr],
-        share: Share,
-    ) -> None:
-        self.lowering = lowering
-        self.writer = lowering.writer
-        self.hero = hero
-        self.shape = shape
-        self.space = space
-        self.combine = ADD if rule is None else rule.combine
-        self.one_combine = ADD if rule is None else one_accumulator(rule)
-        self.dtype = hero.types[0].dtype
-        self.identity = Const(self.dtype, 0 if rule is None else rule.identity)
-        self.element = element
-        self.share = share
-
-    def over_elements(self) -> None:
-        """One local accumulator a result element; reduced dims innermost."""
-        with self.writer.parallel(product(self.shape), "i", self.share) as i:
-            position = Position(self.shape, flat=i)
-            acc = self.writer.mutable(self.identity)
-            with ExitStack() as loops:
-                red = [loops.enter_context(self.writer.loop(0, d, "k")) for d in self.space]
-                element = self.element(position, red)
-                self.writer.assign(acc, Apply(self.dtype, self.one_combine, (acc, element)))
-            self.lowering.store_epilogue(self.hero, acc, position)
-
-    def over_vectors(self) -> None:
-        """A buffer of accumulators along the last result dim, which is contiguous in memory."""
-        itemsize = TensorType((), self.dtype).itemsize
-        buffer = self.writer.add_scratch(self.dtype, ACCUMULATORS, itemsize, "accs")
-        rows, columns = self.shape[:-1], self.shape[-1]
-        if product(rows) == 1:
-            with self.writer.parallel_range(columns, 16, self.share, "col") as (lo, hi):
-                self._blocks(buffer, [Const(INDEX, 0)] * len(rows), lo, hi)
-            return
-        with self.writer.parallel(product(rows), "row", self.share) as row:
-            prefix = list(split_offset(row, rows))
-            if isinstance(columns, int) and columns <= ACCUMULATORS:
-                # Of a known width: LLVM keeps a few vectors of accumulators in registers.
-                self._block(buffer, prefix, Const(INDEX, 0), Const(INDEX, columns))
-            else:
-                self._blocks(buffer, prefix, Const(INDEX, 0), as_index(columns))
-
-    def _blocks(self, buffer: str, prefix: list[Expr], low: Expr, high: Expr) -> None:
-        with self.writer.loop(low, high, "col", ACCUMULATORS) as first:
-            width = self.writer.let(
-                Apply(INDEX, "min({0}, {1})", (Const(INDEX, ACCUMULATORS), high - first)), "width"
-            )
-            self._block(buffer, prefix, first, width)
-
-    def _block(self, buffer: str, prefix: list[Expr], first: Expr, width: Expr) -> None:
-        writer = self.writer
-        with writer.loop(0, width, "j") as j:
-            writer.store(buffer, j, self.identity)
-        with ExitStack() as loops:
-            red = [loops.enter_context(writer.loop(0, d, "k")) for d in self.space]
-            j = loops.enter_context(writer.loop(0, width, "j"))
-            element = self.element(Position(self.shape, [*prefix, first + j]), red)
-            acc = writer.pinned(Load(self.dtype, buffer, j), "acc")
-            writer.store(buffer, j, Apply(self.dtype, self.combine, (acc, element)))
-        with writer.loop(0, width, "j") as j:
-            position = Position(self.shape, [*prefix, first + j])
-            acc = writer.pinned(Load(self.dtype, buffer, j), "acc")
-            self.lowering.store_epilogue(self.hero, acc, position)
-
-
 def _reduction(hero: Node) -> Reduction:
     rule = get_op(hero.op).reduction
     assert rule is not None
     return rule(hero)
-
-
-def one_accumulator(rule: Reduction) -> str:
-    """The combine template of a loop with one accumulator, which only vectorises if reordered."""
-    return "add_any_order({0}, {1})" if rule.is_sum else rule.combine
 
 
 def _is_written_out(rule: Reduction, hero: Node) -> bool:

@@ -25,7 +25,7 @@ Kernel patterns, in the terms of the loops they become:
 
     LOOP      one loop nest over the outputs, which have the same number of elements
     ROWS      rows R times columns C; reductions over all of C; outputs of shape R or R x C
-    REDUCE    one reduction of any other geometry; outputs pointwise on its result
+    REDUCE    reductions of any one other geometry; outputs pointwise on their results
     CONTRACT  one contraction; outputs pointwise on its result, or on windows of it
     OPAQUE    one node, its own loops
 """
@@ -59,6 +59,7 @@ from graphkeras.passes.fusion_kernel import (
     reduces_trailing,
     row_offset,
     rows_numel,
+    sibling_reductions,
     worth_rows,
 )
 
@@ -113,6 +114,7 @@ class _Fusion:
                 self.below[kernel] = self._bits_below(kernel)
         self._merge_aligned()
         self._merge_windows()
+        self._merge_siblings()
         self._merge_scalars()
         return self._rebuild()
 
@@ -334,6 +336,16 @@ class _Fusion:
             if others & bits:
                 self.below[kernel] = others | bits | below
         self.below[merged] = below
+
+    def _merge_siblings(self) -> None:
+        """Joins reductions over the same elements: what both read is read once."""
+        for one, other in sibling_reductions(self._kernels(), self._reads):
+            first, second = self.kernel_of[one], self.kernel_of[other]
+            outputs = self._outputs([*first.roots, *second.roots])
+            if first is not second and len(outputs) <= MAX_OUTPUTS:
+                between = self.below[first] & self._bits_of(second)
+                if not between and not self.below[second] & self._bits_of(first):
+                    self._merge(first, second, Pattern.REDUCE, first.space, 0)
 
     def _merge_scalars(self) -> None:
         """Joins kernels that compute single numbers: each launch costs more than they do."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from graphkeras.ir.access import loop_position
+from graphkeras.ir.access import Accesses, loop_position
 from graphkeras.ir.dims import Dim, Shape, product
 from graphkeras.ir.graph import Node, Value
 from graphkeras.ir.op import Kind, get_op
@@ -116,6 +117,26 @@ def reduces_trailing(node: Node) -> bool:
         and tuple(rule.space) == operand[len(kept) :]
         and _keeps_leading(node)
     )
+
+
+def sibling_reductions(
+    kernels: Iterable[Kernel], reads: Callable[[Node], Accesses]
+) -> Iterator[tuple[Node, Node]]:
+    """Pairs of REDUCE heroes with the same loops that read a value as large as their operand."""
+    known: list[tuple[Node, object, set[Value]]] = []
+    for kernel in kernels:
+        if kernel.pattern is not Pattern.REDUCE:
+            continue
+        node = hero(kernel)
+        rule = get_op(node.op).reduction
+        assert rule is not None
+        if rule(node).window:
+            continue
+        loops = (node.inputs[0].type.shape, node.types[0].shape, node.attrs["axes"])
+        elements = numel(node.inputs[0].type.shape)
+        large = {value for value in reads(node) if value.type.numel == elements}
+        yield from ((other, node) for other, same, read in known if same == loops and read & large)
+        known.append((node, loops, large))
 
 
 def _keeps_leading(node: Node) -> bool:

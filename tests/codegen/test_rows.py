@@ -25,7 +25,7 @@ def softmax_and_loss(columns: int) -> Graph:
     e = b.emit("exp", b.emit("sub", x, across(b.emit("reduce_max", x, axes=(1,)))))
     soft = b.emit("div", e, across(b.emit("reduce_sum", e, axes=(1,))))
     top = b.emit("reduce_max", soft, axes=(1,))
-    total = b.emit("reduce_sum", soft, axes=(1,))
+    total = b.emit("reduce_sum", b.emit("mul", soft, soft), axes=(1,))
     log = b.emit("log", b.emit("div", soft, across(total)))
     return b.build([soft, log, top], output_names=["soft", "log", "top"])
 
