@@ -317,7 +317,7 @@ class Lowering:
         (hero,) = [n for n in self.body.nodes if get_op(n.op).kind is Kind.OPAQUE]
         op = get_op(hero.op)
         assert op.loops is not None
-        op.loops(OpaqueLoops(self.writer, hero, self.operands, self.results), hero)
+        op.loops(OpaqueLoops(self.writer, hero, self.elements, self.results), hero)
 
 
 def _reduction(hero: Node) -> Reduction:

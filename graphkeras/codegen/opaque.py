@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from graphkeras.codegen.emit import KernelWriter
+from graphkeras.codegen.emit import Elements, KernelWriter
 from graphkeras.codegen.program import Share
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.graph import Node, Value
-from graphkeras.ir.scalar import Apply, Const, Expr, Load, Var
+from graphkeras.ir.position import Position
+from graphkeras.ir.scalar import Apply, Expr, Load, Var
 
 
 class OpaqueLoops:
@@ -18,12 +19,13 @@ class OpaqueLoops:
         self,
         writer: KernelWriter,
         node: Node,
-        operands: dict[Value, str],
+        elements: Elements,
         results: dict[Value, str],
     ) -> None:
         self.writer = writer
         self.node = node
-        self.operands = operands
+        self.elements = elements
+        self.operands = elements.buffers
         self.results = results
 
     def size(self, dim: Dim) -> Expr:
@@ -33,6 +35,12 @@ class OpaqueLoops:
     def parallel(self, extent: Dim, name: str) -> AbstractContextManager[Var]:
         """See `Loops.parallel`."""
         return self.writer.parallel(extent, name, Share(self.node.types[0].numel))
+
+    def parallel_range(
+        self, extent: Dim, work: Dim, name: str
+    ) -> AbstractContextManager[tuple[Var, Var]]:
+        """See `Loops.parallel_range`."""
+        return self.writer.parallel_range(extent, 1, Share(work), name)
 
     def loop(
         self, start: Expr | int, stop: Expr | Dim, name: str, step: int = 1
@@ -56,9 +64,8 @@ class OpaqueLoops:
         """See `Loops.load`."""
         value = self.node.inputs[i]
         if value.producer is not None:
-            # The one thing made inside an opaque kernel: a number that is printed into it.
-            number = value.producer.attrs["value"].item()
-            return Const(value.type.dtype, number)
+            # Made inside the kernel: a number that is printed into it.
+            return self.elements.read(value, Position(value.type.shape, flat=offset))
         return self.writer.pinned(Load(value.type.dtype, self.operands[value], offset))
 
     def read(self, o: int, offset: Expr) -> Expr:

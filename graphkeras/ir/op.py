@@ -180,6 +180,14 @@ class Loops(Protocol):
         """
         ...
 
+    def parallel_range(self, extent: Dim, work: Dim, name: str) -> Any:
+        """`with k.parallel_range(n, work, "row") as (first, end):` a contiguous run a thread.
+
+        Every run must write elements of its own, and their values must not depend on where the
+        runs begin. `work` elements are touched in all. In place of `parallel`.
+        """
+        ...
+
     def loop(self, start: Expr | int, stop: Expr | Dim, name: str, step: int = 1) -> Any:
         """`with k.loop(0, n, "j") as j:` a serial loop."""
         ...

@@ -52,6 +52,8 @@ from graphkeras.passes.fusion_kernel import (
     has_overlap,
     hero,
     is_constant,
+    is_one_number,
+    is_scalar_constant,
     loop_value,
     node_of,
     numel,
@@ -82,11 +84,6 @@ class Fuse:
     def __call__(self, graph: Graph) -> Graph:
         """The graph with only `fused` nodes and tensor constants."""
         return _Fusion(graph).run()
-
-
-def is_scalar_constant(node: Node) -> bool:
-    """A constant that is printed into the kernel instead of being read from memory."""
-    return get_op(node.op).kind is Kind.CONSTANT and node.types[0].numel == 1
 
 
 def _size(value: Value) -> int:
@@ -141,7 +138,7 @@ class _Fusion:
             return True
         kinds = [get_op(user.op).kind for user in users]
         if Kind.OPAQUE in kinds:
-            return True
+            return not is_one_number(value)
         if Kind.CONTRACT in kinds and not self._is_prologue(value, tree):
             return True
         if tree > 1 and any(expands(value, user) or has_overlap(user) for user in users):

@@ -60,6 +60,25 @@ def is_constant(node: Node) -> bool:
     return get_op(node.op).kind is Kind.CONSTANT
 
 
+def is_scalar_constant(node: Node) -> bool:
+    """A constant that is printed into the kernel instead of being read from memory."""
+    return is_constant(node) and node.types[0].numel == 1
+
+
+def is_one_number(value: Value) -> bool:
+    """Whether every element is the same literal: what is read at any place is printed instead."""
+    node = value.producer
+    return (
+        node is not None
+        and bool(node.inputs)
+        and get_op(node.op).kind is Kind.INJECTIVE
+        and all(
+            operand.producer is not None and is_scalar_constant(operand.producer)
+            for operand in node.inputs
+        )
+    )
+
+
 def hero(kernel: Kernel) -> Node:
     """The reduction, contraction or opaque node of a kernel; else its last root."""
     heroes = [r for r in kernel.roots if get_op(r.op).kind not in INLINED]

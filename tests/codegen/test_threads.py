@@ -114,6 +114,15 @@ class Graphs:
         self.batch = 1201
         return self.emit("cumsum", self.input(N, 47), axis=1, reverse=False)
 
+    def scatter(self) -> Value:
+        self.batch = 1201
+        zeros = self.emit(
+            "broadcast", self.builder.constant(0.0, "float32"), shape=(501, 33), dims=()
+        )
+        return self.emit(
+            "scatter_add", zeros, self.input(N, dtype="int32"), self.input(N, 33), axis=0
+        )
+
     def random(self) -> Value:
         self.batch = 1303
         bits = self.emit("random_bits", self.input(2, dtype="uint32"), shape=(N, 61))
@@ -133,7 +142,7 @@ def prepared(name: str) -> tuple[Graph, list[Array]]:
     arrays = []
     for value in graph.inputs:
         array = rng.uniform(0.1, 1.0, value.type.concrete({"N": graphs.batch}))
-        scale = 2.0**32 if value.type.dtype == "uint32" else 1.0
+        scale = {"uint32": 2.0**32, "int32": 499}.get(value.type.dtype, 1.0)
         arrays.append((array * scale).astype(value.type.dtype))
     return graph, arrays
 

@@ -42,11 +42,8 @@ from graphkeras.ir.ops.common import (
     normal,
     together,
 )
-from graphkeras.ir.scalar import INDEX, Expr, as_index
+from graphkeras.ir.scalar import Expr, as_index
 from graphkeras.ir.types import TensorType
-
-BLOCKS = 16
-"""Parallel iterations a scatter splits the rows of its result into."""
 
 
 def _gathered(x: Shape, indices: Shape, axis: int) -> Shape:
@@ -157,26 +154,19 @@ def _scatter_gradient(
     return dy, None, b.emit("gather", dy, node.inputs[1], axis=node.attrs["axis"])
 
 
-def _rows_of_block(k: Loops, rows: Expr, blocks: int, block: Expr) -> tuple[Expr, Expr]:
-    """First row and end of a block, when `rows` are split into `blocks` equal ones."""
-    each = k.let("each", (rows + (blocks - 1)) // blocks)
-    first = k.let("first", block * each)
-    end = k.let("end", k.apply("min({0}, {1})", first + each, rows, dtype=INDEX))
-    return first, end
-
-
 def _scatter_loops(k: Loops, node: Node) -> None:
-    """Each iteration owns a block of rows, walks all indices and adds the updates in its block."""
-    x, indices, _ = (v.type for v in node.inputs)
+    """Threads share what lies in front of the axis; where nothing does, the rows along it.
+
+    Each walks all indices and adds the updates of its own rows, in their order: whoever owns a
+    row, its sum is the same.
+    """
+    x, indices, updates = (v.type for v in node.inputs)
     axis = node.attrs["axis"]
-    extent = x.shape[axis]
-    blocks = min(BLOCKS, extent) if isinstance(extent, int) else BLOCKS
-    rows, count = k.size(extent), k.size(indices.numel)
+    rows, count = k.size(x.shape[axis]), k.size(indices.numel)
     inner = k.size(product(x.shape[axis + 1 :]))
     outer: Dim = product(x.shape[:axis])
-    with k.parallel(outer * blocks, "part") as part:
-        o = part // blocks
-        first, end = _rows_of_block(k, rows, blocks, part % blocks)
+
+    def scatter(o: Expr, first: Expr, end: Expr) -> None:
         base = k.let("base", o * rows * inner)
         with k.loop(base + first * inner, base + end * inner, "i") as i:
             k.store(0, i, k.load(0, i))
@@ -188,6 +178,13 @@ def _scatter_loops(k: Loops, node: Node) -> None:
                 source = k.let("source", (o * count + j) * inner)
                 with k.loop(0, inner, "c") as c:
                     _add(k, x.dtype, target + c, source + c)
+
+    if outer == 1:
+        with k.parallel_range(x.shape[axis], x.numel + updates.numel, "row") as (first, end):
+            scatter(as_index(0), first, end)
+    else:
+        with k.parallel(outer, "o") as o:
+            scatter(o, as_index(0), rows)
 
 
 def _add(k: Loops, dtype: str, target: Expr, source: Expr) -> None:
