@@ -140,6 +140,8 @@ class View:
     """(b, m, k) -> position in the view, a sum of the positions times constants in each dim."""
     source: Callable[[Sequence[Expr]], tuple[list[Expr], list[Expr]]]
     """Position in the view -> (position in the operand, conditions to lie inside it)."""
+    inside: tuple[tuple[int, int] | None, ...]
+    """For each dim but the first: where elements begin and end; None: zeros lie between them."""
 
 
 @dataclass(frozen=True)

@@ -238,7 +238,7 @@ def _view(
         where, conditions = g.source(at[1:-1])
         return [at[0], *where, at[-1]], conditions
 
-    return View((batch, *g.extents, g.channels), place, source)
+    return View((batch, *g.extents, g.channels), place, source, (*g.inside, (0, g.channels)))
 
 
 def _conv_contraction(node: Node) -> Contraction:

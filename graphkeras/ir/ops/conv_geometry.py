@@ -58,6 +58,16 @@ class Geometry:
             for d in range(len(self.x))
         )
 
+    @property
+    def inside(self) -> tuple[tuple[int, int] | None, ...]:
+        """Where x begins and ends in each spatial dim; None where it is dilated."""
+        return tuple(
+            None if gap > 1 else (max(0, low), min(extent, low + size))
+            for extent, size, (low, _), gap in zip(
+                self.extents, self.x, self.padding, self.lhs_dilation, strict=True
+            )
+        )
+
     def source(self, place: Sequence[Expr]) -> tuple[list[Expr], list[Expr]]:
         """Spatial position in x of a position in x dilated and padded, and conditions.
 

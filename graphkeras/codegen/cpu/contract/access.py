@@ -41,6 +41,13 @@ def linear(expr: Expr) -> Linear | None:
     return None
 
 
+def varies(expr: Expr) -> bool:
+    """Whether an expression reads anything that is not a constant."""
+    if isinstance(expr, Apply):
+        return any(varies(arg) for arg in expr.args)
+    return not isinstance(expr, Const)
+
+
 @dataclass(frozen=True)
 class Strides:
     """Elements between neighbours along every dim of the positions of an operand."""

@@ -11,14 +11,14 @@ computed here, once for an element of a view or a packed block.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from graphkeras.codegen.cpu.contract.access import merged, offset
+from graphkeras.codegen.cpu.contract.access import merged, offset, varies
 from graphkeras.codegen.cpu.contract.plan import Form, Plan
 from graphkeras.codegen.lower import Lowering
-from graphkeras.ir.dims import product
+from graphkeras.ir.dims import number, product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.position import join_offset, split_offset
@@ -129,38 +129,68 @@ class Operands:
                 place = (each - image) * (layout.lines * self.line_elements)
                 image = each
             line = loops.enter_context(writer.loop(0, lines, "line"))
-            middle = view.shape[2:-1]
+            whole = len(view.shape) > 3 and view.inside[-2] is not None
+            middle = view.shape[2 : -2 if whole else -1]
             inner = [loops.enter_context(writer.loop(0, d, "v")) for d in middle]
+            zeros = [as_index(0)] * (len(view.shape) - 2 - len(inner))
             place = (
-                place
-                + line * self.line_elements
-                + join_offset([*inner, as_index(0)], view.shape[2:])
+                place + line * self.line_elements + join_offset([*inner, *zeros], view.shape[2:])
             )
-            self._cell([image, begin + line, *inner], writer.let(place, "place"))
+            at = [image, begin + line, *inner]
+            (self._line if whole else self._cell)(at, writer.let(place, "place"))
 
-    def _cell(self, at: Sequence[Expr], place: Expr) -> None:
-        """The channels of one position of the view, tested once."""
-        writer, view = self.writer, self.rule.view
+    def _line(self, at: Sequence[Expr], place: Expr) -> None:
+        """The cells of one line of the view: zeros, elements, zeros."""
+        view = self.rule.view
         assert view is not None
-        channels = view.shape[-1]
-        _, conditions = view.source([*at, as_index(0)])
-        inside = conjunction(conditions)
+        span = view.inside[-2]
+        assert span is not None
+        cells, channels = number(view.shape[-2]), number(view.shape[-1])
+        first, last = span
 
         def copy() -> None:
-            with writer.loop(0, channels, "c") as c:
-                index, _ = view.source([*at, c])
-                element = self.lowering.factor(self.hero.inputs[0], index, [])
-                writer.store(self.a, place + c, element)
+            self._zeros(place, 0, first * channels)
+            with self.writer.loop(first, as_index(last), "v") as v:
+                self._copy([*at, v], place + v * channels)
+            self._zeros(place, last * channels, cells * channels)
 
+        self._where_inside([*at, as_index(first)], copy, place, cells * channels)
+
+    def _cell(self, at: Sequence[Expr], place: Expr) -> None:
+        """The channels of one position of the view."""
+        view = self.rule.view
+        assert view is not None
+        self._where_inside(at, lambda: self._copy(at, place), place, number(view.shape[-1]))
+
+    def _where_inside(
+        self, at: Sequence[Expr], copy: Callable[[], None], place: Expr, elements: int
+    ) -> None:
+        """`copy()` where position `at` lies inside the operand, else zeros; tested once."""
+        writer, view = self.writer, self.rule.view
+        assert view is not None
+        _, conditions = view.source([*at, as_index(0)])
+        inside = conjunction([c for c in conditions if varies(c)])
         if inside is None:
             copy()
             return
         inside = writer.let(inside, "inside")
         with writer.when(inside):
             copy()
-        outside = Apply("bool", "(not {0})", (inside,))
-        with writer.when(outside), writer.loop(0, channels, "c") as c:
-            writer.store(self.a, place + c, self.zero)
+        with writer.when(Apply("bool", "(not {0})", (inside,))):
+            self._zeros(place, 0, elements)
+
+    def _copy(self, at: Sequence[Expr], place: Expr) -> None:
+        view = self.rule.view
+        assert view is not None
+        with self.writer.loop(0, view.shape[-1], "c") as c:
+            index, _ = view.source([*at, c])
+            element = self.lowering.factor(self.hero.inputs[0], index, [])
+            self.writer.store(self.a, place + c, element)
+
+    def _zeros(self, place: Expr, first: int, stop: int) -> None:
+        if stop > first:
+            with self.writer.loop(first, as_index(stop), "c") as c:
+                self.writer.store(self.a, place + c, self.zero)
 
     # ---- packing
 
@@ -190,36 +220,53 @@ class Operands:
         """Packs a block of columns, if B is packed."""
         if self.plan.b is not Form.PACKED:
             return
-        writer, width = self.writer, self.plan.width
-        with writer.loop(*columns, "p", width) as panel:
+        writer, width = self.writer, as_index(self.plan.width)
+        if self._transposed_source() is None:
+            self._pack_lines(b, columns, chunk)
+            return
+        with writer.loop(*columns, "p", self.plan.width) as panel:
             left = columns[1] - panel
             base = writer.let((panel - columns[0]) * self.plan.k_elements, "base")
-            whole = as_index(width)
-            transposed = self._transposed_source()
-            with writer.when(left >= whole):
-                if transposed:
-                    self._transpose_panel(b, panel, base, chunk)
-                else:
-                    self._pack_panel(b, panel, base, chunk, whole)
-            with writer.when(left < whole):
-                self._pack_panel(b, panel, base, chunk, left)
+            with writer.when(left >= width):
+                self._transpose_panel(b, panel, base, chunk)
+            with writer.when(left < width), ExitStack() as loops:
+                k, place = self._block_of_k(loops, chunk)
+                self._pack_line(b, k, panel, base + place * width, left)
 
-    def _pack_panel(
-        self, b: Sequence[Expr], panel: Expr, base: Expr, chunk: Chunk | None, valid: Expr
+    def _pack_lines(
+        self, b: Sequence[Expr], columns: tuple[Expr, Expr], chunk: Chunk | None
     ) -> None:
-        """A panel, element by element; the first `valid` columns exist."""
+        """Step by step of k, all panels: a line of B is read from its begin to its end.
+
+        Panel by panel each line would be on another page, 32 columns of it: 18 cycles an element
+        of a 1024 x 1024 matrix.
+        """
         writer, width = self.writer, as_index(self.plan.width)
         with ExitStack() as loops:
             k, place = self._block_of_k(loops, chunk)
-            line = writer.let(base + place * width, "place")
-            with writer.loop(0, valid, "j") as j:
-                n = split_offset(panel + j, self.rule.n)
-                index, conditions = self.rule.rhs(b, k, n)
-                element = self.lowering.factor(self.hero.inputs[1], index, conditions)
-                writer.store(self.b, line + j, element)
-            if valid is not width:
-                with writer.loop(valid, width, "j") as j:
-                    writer.store(self.b, line + j, self.zero)
+            place = writer.let(place * width, "place")
+            panel = loops.enter_context(writer.loop(*columns, "p", self.plan.width))
+            left = columns[1] - panel
+            line = writer.let((panel - columns[0]) * self.plan.k_elements + place, "to")
+            with writer.when(left >= width):
+                self._pack_line(b, k, panel, line, width)
+            with writer.when(left < width):
+                self._pack_line(b, k, panel, line, left)
+
+    def _pack_line(
+        self, b: Sequence[Expr], k: Sequence[Expr], panel: Expr, line: Expr, valid: Expr
+    ) -> None:
+        """One line of a panel, element by element; the first `valid` columns exist."""
+        writer, width = self.writer, as_index(self.plan.width)
+        line = writer.let(line, "line")
+        with writer.loop(0, valid, "j") as j:
+            n = split_offset(panel + j, self.rule.n)
+            index, conditions = self.rule.rhs(b, k, n)
+            element = self.lowering.factor(self.hero.inputs[1], index, conditions)
+            writer.store(self.b, line + j, element)
+        if valid != width:
+            with writer.loop(valid, width, "j") as j:
+                writer.store(self.b, line + j, self.zero)
 
     def _transposed_source(self) -> tuple[int, int] | None:
         """Where k and not the columns of B are contiguous: its contiguous steps, column stride."""

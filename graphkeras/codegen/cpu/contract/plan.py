@@ -38,10 +38,11 @@ from graphkeras.ir.types import TensorType
 
 K_WHOLE = 8192
 """Longest k that a tile walks in one go: a panel of 32 columns is then 1 MiB, half of L2."""
-K_INNER = 1024
+K_INNER = 256
 """Most steps of k inside one position of the dim that is cut."""
-K_CHUNK = 512
-"""Steps of k in a chunk."""
+K_CHUNK = 128
+"""Steps of k in a chunk: all tiles of a strip walk over it, so both operands' parts are to stay
+in the first-level cache, or near."""
 B_ELEMENTS = 1 << 18
 """Elements of B that are used together: 1 MiB of float32."""
 C_ELEMENTS = 1 << 17
@@ -51,12 +52,14 @@ VIEW_ELEMENTS = 1 << 17
 PRODUCT_WHOLE = 2048
 """As K_WHOLE, for a matrix product: rows of A are as long as k, and a tile's are to stay near."""
 IN_PLACE_BYTES = 1 << 17
-"""Memory that the steps of k span in B, where it is read in place: wider steps use few sets of
-the cache, and only the columns of one panel of each line."""
+"""Memory that the steps of k span in B, where it is read in place. A panel uses the columns of
+one tile only, in as small a part of the cache's sets; four times this was 10-25 % slower."""
 PAGE = 4096
 """Bytes; rows of A that lie this far apart compete for one set of the first-level cache."""
 TAIL_ROWS = (4, 1)
 """Rows of the tiles for what is left of a run whose length is known at run time only."""
+WIDE = 256
+"""Columns over which packing a tile's rows of A is soon paid."""
 SHORT_RUN = 8
 """Rows; several shorter runs share a tile where they can."""
 
@@ -315,7 +318,12 @@ class _Planner:
         lead, extent, step = self._run(found.dims[1])
         if lead and not isinstance(extent, int):
             return False
-        return self.rule.view is not None or step * self.result.itemsize % PAGE != 0 or step == 0
+        if self.rule.view is not None:
+            return True
+        if step == 1 and (self.columns or 0) >= WIDE:
+            # Rows are neighbours: it is the steps of k that may lie pages apart.
+            return max(found.dims[2], default=0) * self.result.itemsize < PAGE
+        return step * self.result.itemsize % PAGE != 0 or step == 0
 
     def _rows_are_neighbours(self) -> bool:
         """Whether the next row of A is the next element in memory."""
