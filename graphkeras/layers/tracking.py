@@ -23,7 +23,7 @@ def held(owner: Any) -> Iterator[Any]:
     """The variables, seed generators, layers and metrics the attributes of `owner` hold."""
     skipped = HIDDEN | owner._untracked
     for name, value in vars(owner).items():
-        if name not in skipped:
+        if type(value) not in _PLAIN and name not in skipped:
             yield from _inside(value)
 
 
@@ -32,16 +32,16 @@ _PLAIN = frozenset({bool, int, float, str, type(None)})
 
 
 def _inside(value: Any) -> Iterator[Any]:
-    if type(value) in _PLAIN:
-        return
     if isinstance(value, (Variable, SeedGenerator)) or is_layer(value) or is_metric(value):
         yield value
     elif isinstance(value, (list, tuple, set)):
         for item in value:
-            yield from _inside(item)
+            if type(item) not in _PLAIN:
+                yield from _inside(item)
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _inside(item)
+            if type(item) not in _PLAIN:
+                yield from _inside(item)
 
 
 def is_layer(value: Any) -> bool:

@@ -76,9 +76,9 @@ class Slots:
                     dims.setdefault(argument, []).append(self.count)
                 self.count += 1
         graph = program.graph
-        self.inputs = [_slots(of[Place.INPUT].get(i)) for i in range(len(graph.inputs))]
+        self.inputs = [of[Place.INPUT].get(i, []) for i in range(len(graph.inputs))]
         self.outputs = {
-            k: _slots(of[Place.OUTPUT].get(k))
+            k: of[Place.OUTPUT].get(k, [])
             for k in range(len(graph.outputs))
             if k not in graph.aliases
         }
@@ -107,7 +107,7 @@ class Binding:
 
     sizes: Mapping[str, int]
     size_values: Array
-    outputs: tuple[tuple[Array, tuple[int, ...], np.dtype[Any]], ...]
+    outputs: tuple[tuple[Sequence[int], tuple[int, ...], np.dtype[Any]], ...]
     """Argv entries, shape and dtype of every output that the runtime makes."""
 
 
@@ -153,6 +153,9 @@ class Context:
             self._argv[positions] = constants[index]
         self._footprints = [launch.footprint for launch in program.launches]
         self._most_threads = threads
+        # Element by element this is several times faster than through the array.
+        self._argv_words = memoryview(self._argv.data)
+        self._state: Sequence[Array] | None = None
         self._known: list[Callable[[], Array | None]] = [_nothing] * len(signature.types)
         self._shapes: Shapes | None = None
         self._binding: Binding | None = None
@@ -164,13 +167,16 @@ class Context:
     def prepare(
         self,
         inputs: Sequence[Array],
+        state: Sequence[Array],
         pool: Pool | None,
         outputs: Sequence[Array] | None = None,
     ) -> tuple[Array, ...]:
         """Makes the context ready to run on these inputs.
 
         Args:
-            inputs: The arrays; nothing is written where one of them is refused.
+            inputs: The first arrays; nothing is written where one of them is refused.
+            state: The others, of fixed shapes. A sequence that is the same object as last time
+                is taken to hold the same arrays.
             pool: The pool to run on, or None.
             outputs: C-contiguous arrays of the outputs' shapes and dtypes to be written; fresh
                 ones by default.
@@ -179,10 +185,11 @@ class Context:
             The outputs to be computed, then inputs that had to be copied: keep all of them
             until the program has run.
         """
-        known = self._known
-        if len(inputs) != len(known):
-            self._signature.check_count(len(inputs))
-        check = self._signature.check
+        known, check = self._known, self._signature.check
+        if len(inputs) + len(state) != len(known):
+            self._signature.check_count(len(inputs) + len(state))
+        if state is not self._state:
+            inputs = [*inputs, *state]
         changed = {
             i: check(i, array)
             for i, array in enumerate(inputs)
@@ -201,14 +208,20 @@ class Context:
             self._shapes = None
             self._resize(binding)
             self._shapes, self._binding = shapes, binding
+        words = self._argv_words
         for i, array in changed.items():
-            self._argv[self._slots.inputs[i]] = address_of(array)
+            address = address_of(array)
+            for slot in self._slots.inputs[i]:
+                words[slot] = address
             # A copy lives for this call only.
             known[i] = weakref.ref(array) if array is inputs[i] else _nothing
+        self._state = state
         if outputs is None:
             outputs = [np.empty(shape, dtype) for _, shape, dtype in binding.outputs]
         for (slots, _, _), output in zip(binding.outputs, outputs, strict=True):
-            self._argv[slots] = address_of(output)
+            address = address_of(output)
+            for slot in slots:
+                words[slot] = address
         return (*outputs, *[a for i, a in changed.items() if a is not inputs[i]])
 
     def input_words(self, index: int) -> list[int]:
@@ -219,9 +232,9 @@ class Context:
         """For each output that the runtime makes, as `input_words`."""
         return [self._words(slots) for slots in self._slots.outputs.values()]
 
-    def _words(self, slots: Array) -> list[int]:
+    def _words(self, slots: Sequence[int]) -> list[int]:
         begin = address_of(self._argv)
-        return [begin + 8 * int(slot) for slot in slots]
+        return [begin + 8 * slot for slot in slots]
 
     def _resize(self, binding: Binding) -> None:
         self._argv[self._slots.sizes] = binding.size_values

@@ -76,7 +76,7 @@ class Executable:
         self._signature = Signature(program.graph)
         self._slots = Slots(program)
         for index, slots in self._slots.outputs.items():
-            if slots.size == 0:
+            if not slots:
                 raise ValueError(f"no launch of {program.graph.name!r} writes output {index}")
         begin = time.perf_counter()
         self._kernels = kernel_cache.load([launch.kernel for launch in program.launches])
@@ -89,12 +89,15 @@ class Executable:
         self._state = threading.Lock() if program.graph.aliases else None
         _executables.add(self)
 
-    def __call__(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    def __call__(self, inputs: Sequence[Array], state: Sequence[Array] = ()) -> tuple[Array, ...]:
         """Runs the program.
 
         Args:
             inputs: An array for each graph input, of its dtype and shape. Those that an output
                 aliases must be C-contiguous and writable, and are updated in place.
+            state: The arrays of the last inputs, where `inputs` leaves them out: those of fixed
+                shapes that are the same in every call. They are looked at only where this is
+                another object than in the call before.
 
         Returns:
             The outputs that alias no input, in order, in fresh memory.
@@ -106,9 +109,9 @@ class Executable:
             ValueError: An array to be updated is read-only or not contiguous.
         """
         if self._state is None:
-            return self._run(inputs)
+            return self._run(inputs, state)
         with self._state:
-            return self._run(inputs)
+            return self._run(inputs, state)
 
     def run_batches(
         self,
@@ -139,7 +142,7 @@ class Executable:
         with self._state or nullcontext():
             context = self._take_context()
             try:
-                kept = context.prepare([*inputs, *state], team, outputs)
+                kept = context.prepare(inputs, state, team, outputs)
                 results = kept[: len(self._slots.outputs)]
                 done = feeder.run(context, team, rows, inputs, results, outputs is not None, watch)
             finally:
@@ -164,7 +167,7 @@ class Executable:
         updated = self._signature.updated
         own = [a.copy() if i in updated else a for i, a in enumerate(inputs)]
         context = self._new_context()
-        kept = context.prepare(own, self._pool())
+        kept = context.prepare(own, (), self._pool())
         context.job.run()
         runs = context.job.profile(repeats)
         del kept
@@ -208,10 +211,10 @@ class Executable:
     def _pool(self) -> pool.Pool | None:
         return None if self.threads == 1 else pool.current()
 
-    def _run(self, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    def _run(self, inputs: Sequence[Array], state: Sequence[Array]) -> tuple[Array, ...]:
         context = self._take_context()
         try:
-            kept = context.prepare(inputs, self._pool())
+            kept = context.prepare(inputs, state, self._pool())
             context.job.run()
         finally:
             self._free.append(context)

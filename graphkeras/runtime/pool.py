@@ -134,6 +134,7 @@ class Job:
         """
         job = Job(np.vstack([[(kernel, argv, 0)], self.table]), self.threads)
         job.attach(pool)
+        job.wait_at_most(int(self._fields[5]))
         return job
 
     def attach(self, pool: Pool | None) -> None:

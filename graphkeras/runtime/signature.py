@@ -37,6 +37,10 @@ class Signature:
             i for i, t in enumerate(self.types) if any(isinstance(d, Size) for d in t.shape)
         )
         """Positions of inputs whose shape has a run-time size."""
+        self._fixed = [
+            [(axis, dim) for axis, dim in enumerate(t.shape) if not isinstance(dim, Size)]
+            for t in self.types
+        ]
         places = [(i, a) for i in self.dynamic for a in range(self.types[i].rank)]
         sized = [(i, a, d) for i, a in places if isinstance(d := self.types[i].shape[a], Size)]
         # A dimension that is a bare name settles it; the others are checked against it.
@@ -91,13 +95,12 @@ class Signature:
         return array
 
     def _check_shape(self, position: int, array: Array) -> None:
-        shape = self.types[position].shape
-        fits = len(shape) == array.ndim and all(
-            isinstance(want, Size) or want == got
-            for want, got in zip(shape, array.shape, strict=True)
-        )
-        if not fits:
+        shape = array.shape
+        if len(shape) != self.types[position].rank:
             raise ShapeError(self._mismatch(position, array))
+        for axis, size in self._fixed[position]:
+            if shape[axis] != size:
+                raise ShapeError(self._mismatch(position, array))
 
     def sizes(self, shapes: Shapes) -> dict[str, int]:
         """The run-time sizes.

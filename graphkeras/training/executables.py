@@ -9,9 +9,9 @@ import numpy as np
 from graphkeras.ir.graph import Graph
 from graphkeras.ir.op import Array
 
-Executable = Callable[[Sequence[Array]], tuple[Array, ...]]
-"""Takes the arrays of all graph inputs. Outputs that alias an input are written into its array;
-the others are returned."""
+Executable = Callable[[Sequence[Array], Sequence[Array]], tuple[Array, ...]]
+"""Takes the arrays of all graph inputs, first the data, then the buffers of variables. Outputs
+that alias an input are written into its array; the others are returned."""
 
 
 def executable_for(graph: Graph, eagerly: bool) -> Executable:
@@ -40,10 +40,11 @@ class ReferenceExecutable:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
-    def __call__(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
+    def __call__(self, data: Sequence[Array], state: Sequence[Array]) -> tuple[Array, ...]:
         """One run."""
         from graphkeras.ir.evaluate import evaluate
 
+        arrays = [*data, *state]
         results = evaluate(self._graph, arrays)
         aliases = self._graph.aliases
         # Copies first: a next value may be a view of another variable's buffer.

@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from graphkeras import config, tree
+from graphkeras import config
 from graphkeras.callbacks import CallbackList, TerminateOnNaN
 from graphkeras.callbacks.callback_list import python_logs
 from graphkeras.errors import DataError
+from graphkeras.ir.op import Array
 from graphkeras.places import warn
-from graphkeras.training.data import DataAdapter, Epochs
-from graphkeras.training.inputs import order_inputs
+from graphkeras.training.data import DEFAULT_BATCH_SIZE, Batch, DataAdapter, Epochs, is_plain
 from graphkeras.training.pace import Pace
 from graphkeras.training.results import Results
 from graphkeras.training.steps import Runner
@@ -27,14 +27,13 @@ def runner_for(model: Any, mode: str, adapter: DataAdapter, stops_at_nan: bool =
 
     So mistakes are reported before the first callback and before the first update.
     """
-    first = adapter.first()
-    first = first._replace(x=order_inputs(model, first.x))
-    step = model.training_state.steps.get(model, mode, first)
     everything = adapter.everything()
+    run = Runner(model, mode, checked=everything is not None, stops_at_nan=stops_at_nan)
+    _, step = run.read(adapter.first())
     if everything is not None and mode != "predict":
         for check in step.checks:
             check.run(everything.y)
-    return Runner(model, mode, checked=everything is not None, stops_at_nan=stops_at_nan)
+    return run
 
 
 class FitLoop:
@@ -206,15 +205,22 @@ def predict(model: Any, epochs: Epochs, run: Runner, callbacks: CallbackList) ->
                 listener(step, logs={})
             outputs = results.add(group, keep_last=pace.strict)
             for listener in end:
-                logs = {} if outputs is None else {"outputs": packed(run, outputs)}
+                logs = {} if outputs is None else {"outputs": run.packed(outputs)}
                 listener(step + len(group) - 1, logs=logs)
             if model.stop_predicting:
                 break
     callbacks.on_predict_end()
-    return packed(run, results.joined())
+    return run.packed(results.joined())
 
 
-def packed(run: Runner, outputs: Any) -> Any:
-    """Flat outputs in the structure the model returns them in."""
-    assert run.step is not None
-    return tree.map_structure(lambda position: outputs[position], run.step.structure)
+def is_one_batch(x: Any, batch_size: int | None) -> bool:
+    """Whether `x` is one array that makes one batch."""
+    size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+    return is_plain(x) and type(size) is int and len(x) <= size
+
+
+def predict_alone(run: Runner, x: Array) -> Any:
+    """As `predict` for one batch that nobody listens to: a small model takes less than the loop."""
+    results = Results(run, len(x))
+    results.add((Batch(x),), keep_last=False)
+    return run.packed(results.joined())

@@ -8,7 +8,9 @@ so a call passes the same arrays and the new values appear in place.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,14 +50,22 @@ class Step:
     def run(self, data: list[Array]) -> tuple[Array, ...]:
         """Runs the step on the arrays of a batch; returns the outputs that are no variables."""
         fitted = [
-            array if _fits(array, type) else fit(array, type)
-            for array, type in zip(data, self.types, strict=True)
+            array
+            if array.dtype == dtype and array.ndim == rank and array.flags.c_contiguous
+            else fit(array, type)
+            for array, (dtype, rank, type) in zip(data, self._expected, strict=True)
         ]
-        return self.executable([*fitted, *self.state])
+        return self.executable(fitted, self.state)
 
+    @cached_property
+    def _expected(self) -> list[tuple[np.dtype[Any], int, TensorType]]:
+        return [(np.dtype(type.dtype), type.rank, type) for type in self.types]
 
-def _fits(array: Array, type: TensorType) -> bool:
-    return array.dtype == type.dtype and array.ndim == len(type.shape) and array.flags.c_contiguous
+    def packed(self, outputs: Sequence[Array]) -> Any:
+        """The outputs of a predict step in the structure the model returns them in."""
+        if type(self.structure) is int:
+            return outputs[self.structure]
+        return tree.map_structure(lambda position: outputs[position], self.structure)
 
 
 class StepCache:
@@ -112,12 +122,11 @@ class StepCache:
         Keras, a layer changed on the inside after the first step counts from the next `compile`
         or `fit`.
         """
-        key = (
-            mode,
-            stops_at_nan,
-            config.floatx(),
-            getattr(model.optimizer, "_learning_rate", None),
-        )
+        # What a predict step was made with does not change; the others read the settings too.
+        key: Any = mode
+        if mode != "predict":
+            rate = getattr(model.optimizer, "_learning_rate", None)
+            key = (mode, stops_at_nan, config.floatx(), rate)
         layers = list(model._layers)
         known, runner = self._runners.get(key, (None, None))
         if runner is None or known != layers:
@@ -196,8 +205,8 @@ class Runner:
         self._mode = mode
         self._checked = checked
         self.stops_at_nan = stops_at_nan
-        self._layout: Layout | None = None
-        self.step: Step | None = None
+        self._known: tuple[Layout, Step] | None = None
+        # One attribute: predict_on_batch may run in several threads.
 
     def __call__(self, batch: Batch) -> tuple[Array, ...]:
         """Runs one batch; returns the step's outputs.
@@ -221,18 +230,24 @@ class Runner:
             batch = Batch(order_inputs(self._model, batch.x), *parts[1:])
             parts = tuple(tree.leaves(batch))
         layout = [None if array is None else (array.shape[1:], array.dtype) for array in parts]
-        if self.step is None or layout != self._layout:
+        known = self._known
+        if known is None or layout != known[0]:
             batch = Batch(order_inputs(self._model, batch.x), *batch[1:])
-            self.step = self._model.training_state.steps.get(self._model, self._mode, batch)
-            self._layout = layout
-        return [array for array in parts if array is not None], self.step
+            step = self._model.training_state.steps.get(self._model, self._mode, batch)
+            known = self._known = (layout, step)
+        return [array for array in parts if array is not None], known[1]
 
     def non_finite(self, data: list[Array], outputs: tuple[Array, ...]) -> NonFiniteLossError:
-        """The error for a batch whose loss is not finite."""
-        assert self.step is not None
-        return non_finite_error(self._model, self.step, data, float(outputs[0]))
+        """The error for a batch of the last kind of data, whose loss is not finite."""
+        assert self._known is not None
+        return non_finite_error(self._model, self._known[1], data, float(outputs[0]))
 
     def logs(self, outputs: tuple[Array, ...]) -> dict[str, Array]:
         """The metrics among the outputs of a training or test step, by name."""
-        names = self.step.traced.output_names if self.step is not None else ()
+        names = self._known[1].traced.output_names if self._known is not None else ()
         return dict(zip(names[1:], outputs[1:], strict=True))
+
+    def packed(self, outputs: Any) -> Any:
+        """The outputs of a predict step in the structure the model returns them in."""
+        assert self._known is not None
+        return self._known[1].packed(outputs)

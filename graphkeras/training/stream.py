@@ -37,6 +37,7 @@ class Stream:
     def __init__(self, run: Runner) -> None:
         self._run = run
         self._adapter: ArrayAdapter | None = None
+        self._step: Step | None = None
         self._feeder: Feeder | None = None
 
     def __call__(self, group: Group) -> Outputs | None:
@@ -91,15 +92,15 @@ class Stream:
         return list(results)
 
     def _output_types(self) -> list[TensorType]:
-        assert self._run.step is not None
-        graph = self._run.step.traced.graph
+        assert self._step is not None
+        graph = self._step.traced.graph
         return [v.type for i, v in enumerate(graph.outputs) if i not in graph.aliases]
 
     def _connect(self, adapter: ArrayAdapter) -> bool:
         """Whether native code can read the arrays of the adapter."""
         if adapter is not self._adapter:
-            data, step = self._run.read(adapter.everything())
-            self._adapter, self._feeder = adapter, _feeder(step, data)
+            data, self._step = self._run.read(adapter.everything())
+            self._adapter, self._feeder = adapter, _feeder(self._step, data)
         return self._feeder is not None
 
     def _native(
@@ -112,12 +113,12 @@ class Stream:
     ) -> Outputs:
         from graphkeras.runtime.batches import Rows
 
-        run = self._run
-        assert run.step is not None
-        executable: Any = run.step.executable
+        run, step = self._run, self._step
+        assert step is not None
+        executable: Any = step.executable
         rows = Rows(start, size, batches, span.order)
         watch = run.stops_at_nan
-        outputs, done = executable.run_batches(self._feeder, rows, run.step.state, heads, watch)
+        outputs, done = executable.run_batches(self._feeder, rows, step.state, heads, watch)
         if watch and not math.isfinite(outputs[0]):
             last = start + (done - 1) * size
             data, _ = run.read(span.adapter.batch(last, last + size, span.order))

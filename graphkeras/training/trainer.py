@@ -348,9 +348,14 @@ class Trainer:
         Returns:
             Arrays in the structure of the model's outputs.
         """
+        run = self.training_state.steps.runner(self, "predict")
+        if verbose == 0 and not callbacks and steps is None and loops.is_one_batch(x, batch_size):
+            self.stop_predicting = False
+            return loops.predict_alone(run, x)
         epochs = self._epochs(Batch(x), batch_size, steps)
         chain = self._callbacks(callbacks, verbose, 1, epochs.num_batches)
-        run = loops.runner_for(self, "predict", epochs.adapter)
+        # Mistakes are reported before the first callback.
+        run.read(epochs.adapter.first())
         return loops.predict(self, epochs, run, chain)
 
     def train_on_batch(
@@ -411,7 +416,7 @@ class Trainer:
         """
         run = self.training_state.steps.runner(self, "predict")
         outputs = run(read_batch((x,), "predict_on_batch"))
-        return loops.packed(run, outputs)
+        return run.packed(outputs)
 
     def _on_batch(self, mode: str, batch: Batch, return_dict: bool) -> Any:
         stops = mode == "train" and config.setting("nan_loss") == "raise"

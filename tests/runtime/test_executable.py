@@ -68,6 +68,24 @@ def test_state_is_updated_in_place_and_not_returned():
     assert w.ctypes.data == address
 
 
+def test_state_given_apart_is_looked_at_where_it_is_another_object():
+    run = Executable(update())
+    x, first, second = rows(2, start=10), np.zeros(4, np.float32), np.ones(4, np.float32)
+    state = [first]
+    for _ in range(2):
+        run([x], state)
+    np.testing.assert_array_equal(first, [20, 22, 24, 26])
+    run([x], [second])
+    np.testing.assert_array_equal(second, [11, 12, 13, 14])
+    run([x, second])
+    run([x], state)
+    np.testing.assert_array_equal(first, [30, 33, 36, 39])
+    with pytest.raises(StructureError, match="takes 2 inputs"):
+        run([x, x], state)
+    with pytest.raises(DataTypeError, match="'w'"):
+        run([x], [np.zeros(4)])
+
+
 def test_scratch_memory_is_one_piece_a_thread(threads):
     run = Executable(row_sums())
     x = rows(1000)

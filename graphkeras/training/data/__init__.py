@@ -7,14 +7,21 @@ from typing import Any
 
 from graphkeras.errors import DataError
 from graphkeras.training.data.adapter import DataAdapter, Group
-from graphkeras.training.data.arrays import ArrayAdapter, Span, split_validation
-from graphkeras.training.data.batch import Batch, class_weights, is_array_structure, unpack
+from graphkeras.training.data.arrays import DEFAULT_BATCH_SIZE, ArrayAdapter, Span, split_validation
+from graphkeras.training.data.batch import (
+    Batch,
+    class_weights,
+    is_array_structure,
+    is_plain,
+    unpack,
+)
 from graphkeras.training.data.epochs import Epochs
 from graphkeras.training.data.iterables import IterableAdapter, read_batch
 from graphkeras.training.data.py_dataset import PyDatasetAdapter
 from graphkeras.utils.py_dataset import PyDataset
 
 __all__ = [
+    "DEFAULT_BATCH_SIZE",
     "ArrayAdapter",
     "Batch",
     "DataAdapter",
@@ -23,6 +30,7 @@ __all__ = [
     "Span",
     "adapter_for",
     "class_weights",
+    "is_plain",
     "read_batch",
     "split_validation",
     "unpack",

@@ -26,6 +26,7 @@ from graphkeras.training.data.batch import (
     check_lengths,
     class_weights,
     is_array_structure,
+    is_plain,
     to_arrays,
     weights_for,
 )
@@ -57,18 +58,10 @@ class ArrayAdapter(DataAdapter):
         shuffle: bool | str = False,
         class_weight: Mapping[int, float] | None = None,
     ) -> None:
-        x, y = to_arrays(data.x, "x"), to_arrays(data.y, "y")
-        weight = weights_for(y, to_arrays(data.sample_weight, "sample_weight"))
-        samples = check_lengths(Batch(x, y, weight))
-        if class_weight is not None:
-            if weight is not None:
-                raise DataError("pass class_weight or sample_weight, not both")
-            weight = class_weights(y, class_weight)
-        self._structure = Batch(x, y, weight)
+        self._structure, self._samples = _checked(data, class_weight)
         self._arrays: list[Array | None] = tree.flatten(self._structure)
         self._flat = not any(map(tree.is_nested, self._structure))
-        self._samples = samples
-        self.batch_size = _batch_size(batch_size, steps, samples)
+        self.batch_size = _batch_size(batch_size, steps, self._samples)
         self._shuffle = shuffle
         self._buffers: list[Array | None] = []
 
@@ -198,6 +191,20 @@ class ArrayPass(Pass):
             rows = [np.random.permutation(b - a) + a for a, b in itertools.pairwise(cuts)]
             span = Span(self._adapter, _int64(np.concatenate(rows)), 0, stop - start)
         return span
+
+
+def _checked(data: Batch, class_weight: Mapping[int, float] | None) -> tuple[Batch, int]:
+    """The data as arrays, and the number of samples."""
+    if is_plain(data.x) and data.y is data.sample_weight is class_weight is None:
+        return data, len(data.x)
+    x, y = to_arrays(data.x, "x"), to_arrays(data.y, "y")
+    weight = weights_for(y, to_arrays(data.sample_weight, "sample_weight"))
+    samples = check_lengths(Batch(x, y, weight))
+    if class_weight is not None:
+        if weight is not None:
+            raise DataError("pass class_weight or sample_weight, not both")
+        weight = class_weights(y, class_weight)
+    return Batch(x, y, weight), samples
 
 
 def _int64(order: Array) -> Array:

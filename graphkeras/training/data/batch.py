@@ -21,6 +21,16 @@ class Batch(NamedTuple):
     sample_weight: Any = None
 
 
+def is_plain(data: Any) -> bool:
+    """Whether `data` is one array that can be used as it is: what most calls are given."""
+    return (
+        type(data) is np.ndarray
+        and data.dtype.char in "bBhHiIlLqQfd?"
+        and data.ndim > 0
+        and len(data) > 0
+    )
+
+
 def unpack(data: Any) -> Batch:
     """Reads what a generator yields: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
 

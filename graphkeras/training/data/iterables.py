@@ -8,7 +8,14 @@ from typing import Any
 
 from graphkeras.errors import DataError
 from graphkeras.training.data.adapter import DataAdapter
-from graphkeras.training.data.batch import Batch, check_lengths, to_arrays, unpack, weights_for
+from graphkeras.training.data.batch import (
+    Batch,
+    check_lengths,
+    is_plain,
+    to_arrays,
+    unpack,
+    weights_for,
+)
 
 
 class IterableAdapter(DataAdapter):
@@ -62,6 +69,8 @@ def _name(source: Any) -> str:
 
 def read_batch(item: Any, origin: str) -> Batch:
     """A batch from what an iterable or a `PyDataset` returned, as arrays of equal length."""
+    if type(item) is tuple and len(item) == 1 and is_plain(item[0]):
+        return Batch(item[0])
     try:
         raw = unpack(item)
         y = to_arrays(raw.y, "y")

@@ -6,14 +6,16 @@ import itertools
 import random
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphkeras.errors import DataError
 from graphkeras.training.data.adapter import DataAdapter
 from graphkeras.training.data.batch import Batch, class_weights
 from graphkeras.training.data.iterables import read_batch
 from graphkeras.utils.py_dataset import PyDataset
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 _worker_dataset: PyDataset
 """The data set of a worker process; set when the process starts."""
@@ -88,6 +90,9 @@ class PyDatasetAdapter(DataAdapter):
 
     def _items_of_workers(self, indices: Iterator[int]) -> Iterator[Any]:
         """Keeps up to `max_queue_size` batches under way; they come out in order."""
+        # Imported here: it takes longer to import than most of this package.
+        from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
         dataset = self._dataset
         executor: Executor
         if dataset.use_multiprocessing:
