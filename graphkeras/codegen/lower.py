@@ -9,7 +9,7 @@ The loops of each pattern; which pattern a node has was decided by fusion::
     ROWS     for row: reduce over columns, ...; outputs       (accumulators in locals; rows.py)
     REDUCE   for row: for k: for j: accumulate; for j: outputs (accumulate.py)
              or, for small windows, every position written out: for row: for j: acc = ...; outputs
-    CONTRACT microkernels (the target's), or REDUCE's loops where no matrix is left
+    CONTRACT microkernels (the target's), or REDUCE's loops where it has none
     OPAQUE   the op's own loops
 """
 
@@ -47,8 +47,8 @@ from graphkeras.ir.scalar import (
 
 UNROLLED = 32
 """Windows up to this many positions are written out, and need no accumulators in memory."""
-LowerContraction = Callable[["Lowering", Node, Contraction], None]
-"""A target's way to lower a contraction that has matrix form."""
+LowerContraction = Callable[["Lowering", Node, Contraction], bool]
+"""A target's way to lower a contraction of floats; False, and nothing written, if it has none."""
 
 
 class Lowering:
@@ -252,13 +252,11 @@ class Lowering:
             self.grouped = regroup(hero, windows)
             assert self.grouped is not None
             rule = self.grouped.rule
-        if hero.types[0].is_float and product(rule.n) != 1:
-            self.lower_contraction(self, hero, rule)
-        else:
+        if not (hero.types[0].is_float and self.lower_contraction(self, hero, rule)):
             self._lower_direct(hero, rule)
 
     def _lower_direct(self, hero: Node, rule: Contraction) -> None:
-        """A contraction with no matrix in it (depthwise, integers): plain loops."""
+        """A contraction of integers, or of a form that the target has no tiles for: plain loops."""
         dtype = hero.types[0].dtype
         lead = len(rule.batch)
 

@@ -142,6 +142,10 @@ class View:
     """Position in the view -> (position in the operand, conditions to lie inside it)."""
     inside: tuple[tuple[int, int] | None, ...]
     """For each dim but the first: where elements begin and end; None: zeros lie between them."""
+    low: tuple[int, ...]
+    """Zeros in front of the operand, in each dim but the first and the last."""
+    gaps: tuple[int, ...]
+    """Distance of the operand's elements in the view, in each of these dims."""
 
 
 @dataclass(frozen=True)

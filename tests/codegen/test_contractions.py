@@ -139,6 +139,14 @@ def convolution(
     return Case(b.build([dw]), sizes)
 
 
+def depthwise(
+    x: tuple[int, ...], window: tuple[int, ...] = (3, 3), *, gradient: bool = False, **attrs: Any
+) -> Case:
+    """A convolution of each channel by itself, for no image too."""
+    case = convolution(x, (*window, 1, x[-1]), groups=x[-1], gradient=gradient, **attrs)
+    return Case(case.graph, [{"N": 0}, *case.sizes])
+
+
 SAME = {"padding": ((1, 1), (1, 1))}
 UNEVEN: dict[str, Any] = {
     "strides": (2, 1),
@@ -163,6 +171,36 @@ CONVOLUTIONS = {
     "one channel": convolution((11, 11, 1), (5, 5, 1, 6)),
     "everything": convolution((8, 7, 6), (3, 2, 3, 34), **UNEVEN),
     "depthwise": convolution((7, 7, 5), (3, 3, 1, 5), strides=(2, 2), groups=5, **SAME),
+    "depthwise, a line in tiles": depthwise((6, 41, 40)),
+    "depthwise, several panels": depthwise((5, 6, 147)),
+    "depthwise of everything": depthwise(
+        (8, 9, 19), (3, 2), strides=(3, 2), padding=((2, 0), (1, 3)), rhs_dilation=(1, 2)
+    ),
+    "depthwise, dilated image": depthwise(
+        (7, 8, 18), padding=((2, 1), (0, 2)), lhs_dilation=(2, 3), rhs_dilation=(1, 2)
+    ),
+    "depthwise, cropped": depthwise((9, 8, 5), padding=((-1, 1), (1, -2))),
+    "depthwise, only border": depthwise((2, 1, 33), (5, 5), padding=((4, 4), (4, 4))),
+    "depthwise, steps with a common divisor": depthwise(
+        (5, 5, 6), lhs_dilation=(2, 2), strides=(2, 2), rhs_dilation=(2, 2)
+    ),
+    "depthwise 1D": depthwise((29, 21), (4,), padding=((3, 0),), strides=(2,)),
+    "depthwise 3D": depthwise((4, 5, 6, 3), (3, 2, 3)),
+    "depthwise, long taps": depthwise((3, 40, 3), (1, 17)),
+    "depthwise gradient": depthwise((9, 27, 21), gradient=True, **SAME),
+    "depthwise gradient, several panels": depthwise((5, 6, 147), gradient=True, **SAME),
+    "depthwise gradient with strides": depthwise(
+        (9, 8, 37), (3, 2), gradient=True, strides=(2, 3), padding=((2, 0), (1, 3))
+    ),
+    "depthwise gradient of everything": depthwise(
+        (7, 8, 5),
+        gradient=True,
+        strides=(3, 2),
+        padding=((2, 1), (0, 2)),
+        lhs_dilation=(2, 3),
+        rhs_dilation=(1, 2),
+    ),
+    "depthwise gradient 1D": depthwise((29, 21), (4,), gradient=True, padding=((3, 0),)),
     "1D causal": convolution((13, 3), (4, 3, 9), padding=((6, 0),), rhs_dilation=(2,)),
     "kernel gradient": convolution((9, 7, 5), (3, 3, 5, 19), gradient=True, **SAME),
     "kernel gradient of large images": convolution(
@@ -183,3 +221,28 @@ CONVOLUTIONS = {
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_convolution(name: str, cpu: str) -> None:
     check(CONVOLUTIONS[name], cpu)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("channels", [3, 16, 50])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_depthwise_convolution_with_what_surrounds_it(
+    channels: int, stride: int, cpu: str
+) -> None:
+    b = Builder("depthwise")
+    x = b.input(TensorType((N, 9, 11, channels)), "x")
+    w = b.input(TensorType((3, 3, channels, 1)), "w")
+    shift = b.input(TensorType((channels,)), "shift")
+    attrs = {
+        "strides": (stride, stride),
+        "lhs_dilation": (1, 1),
+        "rhs_dilation": (1, 1),
+        "groups": channels,
+        **SAME,
+    }
+    turned = b.emit("reverse", w, axes=(0, 1))
+    moved = b.emit("transpose", turned, perm=(0, 1, 3, 2))
+    y = b.emit("conv", x, moved, **attrs)
+    spread = b.emit("broadcast", shift, shape=y.type.shape, dims=(3,))
+    result = b.emit("tanh", b.emit("add", y, spread))
+    check(Case(b.build([result]), [{"N": n} for n in (0, 1, 5)]), cpu)

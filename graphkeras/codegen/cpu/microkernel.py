@@ -39,8 +39,8 @@ FLAT = 16
 
 
 @dataclass
-class _Tile:
-    """Emits one tile into a function."""
+class Tile:
+    """Emits one tile of vectors into a function."""
 
     builder: Any
     dtype: str
@@ -68,27 +68,43 @@ class _Tile:
 
     def load(self, pointer: Any, offset: int) -> Any:
         """A vector at `offset`."""
-        address = self.builder.bitcast(self.at(pointer, offset), self.vector.as_pointer())
-        return self.builder.load(address, align=self.align)
+        return self.builder.load(self._place(pointer, offset), align=self.align)
 
     def store(self, value: Any, pointer: Any, offset: int) -> None:
         """Writes a vector at `offset`."""
-        address = self.builder.bitcast(self.at(pointer, offset), self.vector.as_pointer())
-        self.builder.store(value, address, align=self.align)
+        self.builder.store(value, self._place(pointer, offset), align=self.align)
 
     def columns(self, b: Any, j: int) -> Any:
         """Vector j of a row of B; lanes past the last valid column are zero and never read."""
         beyond = (j + 1) * self.lanes - self.valid
         if beyond <= 0:
             return self.load(b, j * self.lanes)
-        flags = [ir.Constant(I1, int(lane < self.lanes - beyond)) for lane in range(self.lanes)]
-        mask = ir.Constant(ir.VectorType(I1, self.lanes), flags)
-        address = self.builder.bitcast(self.at(b, j * self.lanes), self.vector.as_pointer())
+        mask, address = self._mask(beyond), self._place(b, j * self.lanes)
         kinds = [address.type, I32, mask.type, self.vector]
         name = f"llvm.masked.load.{self.suffix}.p0"
         function = declared(self.builder, name, self.vector, kinds)
-        align = ir.Constant(I32, self.align)
-        return self.builder.call(function, [address, align, mask, self.zero])
+        return self.builder.call(function, [address, ir.Constant(I32, self.align), mask, self.zero])
+
+    def store_columns(self, value: Any, c: Any, j: int, *, padded: bool) -> None:
+        """Writes vector j of a row of C; lanes past the last valid column only if `padded`."""
+        beyond = (j + 1) * self.lanes - self.valid
+        if padded or beyond <= 0:
+            self.store(value, c, j * self.lanes)
+            return
+        mask, address = self._mask(beyond), self._place(c, j * self.lanes)
+        kinds = [self.vector, address.type, I32, mask.type]
+        name = f"llvm.masked.store.{self.suffix}.p0"
+        function = declared(self.builder, name, ir.VoidType(), kinds)
+        self.builder.call(function, [value, address, ir.Constant(I32, self.align), mask])
+
+    def _mask(self, beyond: int) -> Any:
+        """All lanes but the last `beyond`."""
+        flags = [ir.Constant(I1, int(lane < self.lanes - beyond)) for lane in range(self.lanes)]
+        return ir.Constant(ir.VectorType(I1, self.lanes), flags)
+
+    def _place(self, pointer: Any, offset: int) -> Any:
+        """The address of a vector at `offset`."""
+        return self.builder.bitcast(self.at(pointer, offset), self.vector.as_pointer())
 
     def splat(self, scalar: Any) -> Any:
         """A vector with `scalar` in every lane."""
@@ -246,7 +262,7 @@ def product_tile(
     vectors = -(-valid // lanes)
 
     def emit(builder: Any, arguments: list[Any]) -> None:
-        tile = _Tile(builder, dtype, lanes, vectors, rows, valid)
+        tile = Tile(builder, dtype, lanes, vectors, rows, valid)
         extent, a, a_offset, b, b_offset, c, c_offset = arguments
         a, b, c = (tile.at(p, o) for p, o in ((a, a_offset), (b, b_offset), (c, c_offset)))
         places = [i * c_stride + j * lanes for i in range(len(rows)) for j in range(vectors)]
@@ -272,7 +288,7 @@ def transpose_tile(dtype: str, lanes: int, source_stride: int, target_stride: in
     """
 
     def emit(builder: Any, arguments: list[Any]) -> None:
-        tile = _Tile(builder, dtype, lanes, 1, (0,), lanes)
+        tile = Tile(builder, dtype, lanes, 1, (0,), lanes)
         source, source_offset, target, target_offset = arguments
         source, target = tile.at(source, source_offset), tile.at(target, target_offset)
         rows = [tile.load(source, j * source_stride) for j in range(lanes)]

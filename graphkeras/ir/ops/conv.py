@@ -238,7 +238,9 @@ def _view(
         where, conditions = g.source(at[1:-1])
         return [at[0], *where, at[-1]], conditions
 
-    return View((batch, *g.extents, g.channels), place, source, (*g.inside, (0, g.channels)))
+    low, inside = tuple(low for low, _ in g.padding), (*g.inside, (0, g.channels))
+    shape = (batch, *g.extents, g.channels)
+    return View(shape, place, source, inside, low, g.lhs_dilation)
 
 
 def _conv_contraction(node: Node) -> Contraction:

@@ -1,11 +1,27 @@
 """Contractions on the CPU: how operands are read, how work is cut, and the loops around tiles.
 
-access.py    where the elements of an operand lie: strides, or no strides
-plan.py      every choice: operand forms, register tile, blocks, shared dim
-operands.py  the forms of an operand: read in place, padded copy, packed
-product.py   the loops of the kernel
+access.py     where the elements of an operand lie: strides, or no strides
+plan.py       every choice: operand forms, blocks, shared dim
+tile.py       the register tile
+operands.py   the forms of an operand: read in place, padded copy, packed
+product.py    the loops of the kernel
+depthwise.py  where no matrix is left: convolutions of each channel by itself
 """
 
-from graphkeras.codegen.cpu.contract.product import lower_contraction
+from graphkeras.codegen.cpu.contract.depthwise import lower_depthwise
+from graphkeras.codegen.cpu.contract.product import lower_product
+from graphkeras.codegen.lower import Lowering
+from graphkeras.ir.dims import product
+from graphkeras.ir.graph import Node
+from graphkeras.ir.op import Contraction
+
+
+def lower_contraction(lowering: Lowering, hero: Node, rule: Contraction) -> bool:
+    """Writes the kernel of a contraction of floats; False, and nothing, where there is no tile."""
+    if product(rule.n) == 1:
+        return lower_depthwise(lowering, hero, rule)
+    lower_product(lowering, hero, rule)
+    return True
+
 
 __all__ = ["lower_contraction"]

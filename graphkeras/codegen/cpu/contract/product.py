@@ -61,7 +61,7 @@ class Rows:
     """Number of rows."""
 
 
-def lower_contraction(lowering: Lowering, hero: Node, rule: Contraction) -> None:
+def lower_product(lowering: Lowering, hero: Node, rule: Contraction) -> None:
     """Writes the kernel of a contraction with matrix form."""
     _Product(lowering, hero, rule).write()
 
@@ -364,4 +364,4 @@ def _maximum(a: Expr, b: Expr) -> Expr:
     return Apply(INDEX, "max({0}, {1})", (a, b))
 
 
-__all__ = ["lower_contraction"]
+__all__ = ["lower_product"]
