@@ -25,8 +25,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import gcd
+from typing import TYPE_CHECKING
 
-from graphkeras.codegen.cpu.channel_tile import Meets, Part
 from graphkeras.codegen.cpu.contract.access import Strides, linear
 from graphkeras.codegen.cpu.contract.source import Source, find_source
 from graphkeras.codegen.cpu.target import target
@@ -37,6 +37,9 @@ from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.position import split_offset
 from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, Var, as_index
+
+if TYPE_CHECKING:
+    from graphkeras.codegen.cpu.channel_tile import Meets, Part
 
 GRAIN = 1 << 17
 """Multiply-adds worth a thread of their own."""
