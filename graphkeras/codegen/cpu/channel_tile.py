@@ -137,28 +137,9 @@ def line_sums(
         lines, *pointers = arguments
         a, b, c = (tile.at(*pointers[i : i + 2]) for i in (0, 2, 4))
 
-        def equal_tiles(part: Part, a: Any, b: Any, values: list[Any]) -> list[Any]:
-            count, pixel, row, pixels, rows, meets = part
-
-            def step(a: Any, b: Any, values: list[Any]) -> list[Any]:
-                xs, ys = _Loads(tile, a, x[1]), _Loads(tile, b, y[1])
-                sums = list(values)
-                for pixel, pairs in meets:
-                    for row, tap in pairs:
-                        for j in range(vectors):
-                            i = row % chains * width + tap * vectors + j
-                            sums[i] = tile.multiply_add(xs[pixel][j], ys[row][j], sums[i])
-                return sums
-
-            a, b = tile.at(a, pixel * x[1]), tile.at(b, row * y[1])
-            if count == 1:
-                return step(a, b, values)
-            strides = (pixels * x[1], rows * y[1])
-            return tile.loop(ir.Constant(I64, count), strides, a, b, values, step)
-
         def line(a: Any, b: Any, values: list[Any]) -> list[Any]:
             for part in parts:
-                values = equal_tiles(part, a, b, values)
+                values = _add_products(tile, part, (x[1], y[1]), taps, chains, a, b, values)
             return values
 
         start = [tile.load(c, i * lanes) for i in range(width)]
@@ -171,3 +152,34 @@ def line_sums(
             tile.store(total, c, i * lanes)
 
     return Intrinsic("sums", ("int64", *[f"{dtype}*", "int64"] * 3), "void", emit)
+
+
+def _add_products(
+    tile: Tile,
+    part: Part,
+    strides: tuple[int, int],
+    taps: int,
+    chains: int,
+    a: Any,
+    b: Any,
+    values: list[Any],
+) -> list[Any]:
+    """The sums `values`, [chain][tap][vector], and what some equal tiles of a line add to them."""
+    count, pixel, row, pixels, rows, meets = part
+    vectors = tile.vectors
+
+    def step(a: Any, b: Any, values: list[Any]) -> list[Any]:
+        xs, ys = _Loads(tile, a, strides[0]), _Loads(tile, b, strides[1])
+        sums = list(values)
+        for pixel, pairs in meets:
+            for row, tap in pairs:
+                for j in range(vectors):
+                    i = (row % chains * taps + tap) * vectors + j
+                    sums[i] = tile.multiply_add(xs[pixel][j], ys[row][j], sums[i])
+        return sums
+
+    a, b = tile.at(a, pixel * strides[0]), tile.at(b, row * strides[1])
+    if count == 1:
+        return step(a, b, values)
+    ahead = pixels * strides[0], rows * strides[1]
+    return tile.loop(ir.Constant(I64, count), ahead, a, b, values, step)
