@@ -7,7 +7,7 @@ addresses pair by pair at run time, and keeps values of one buffer in registers 
 written.
 
 What a microkernel loads and stores is marked too: the pointer is followed back to the argument
-it was made of.
+it was made of. A load from a constant table has nothing to do with any of them.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def mark_memory(function: Any, pointers: Mapping[str, Any]) -> None:
         name: module.add_metadata([s for other, s in scopes.items() if other != name])
         for name in pointers
     }
+    every = module.add_metadata(list(scopes.values()))
     names = {id(value): name for name, value in pointers.items()}
     for block in function.blocks:
         for instruction in block.instructions:
@@ -39,6 +40,15 @@ def mark_memory(function: Any, pointers: Mapping[str, Any]) -> None:
             if name is not None:
                 instruction.set_metadata("alias.scope", own[name])
                 instruction.set_metadata("noalias", others[name])
+            elif pointer is not None and _is_table(pointer):
+                instruction.set_metadata("noalias", every)
+
+
+def _is_table(pointer: Any) -> bool:
+    """Whether an address lies in a constant array of the module, which nothing writes."""
+    while isinstance(pointer, ir.instructions.GEPInstr):
+        pointer = pointer.pointer
+    return isinstance(pointer, ir.GlobalVariable) and bool(pointer.global_constant)
 
 
 def _pointer(instruction: Any) -> Any:

@@ -165,6 +165,19 @@ def test_names_are_marked_as_memory_of_their_own() -> None:
     assert sum("load float" in line and "noalias" in line for line in text.splitlines()) == 2
 
 
+def test_loads_from_a_table_have_nothing_to_do_with_buffers() -> None:
+    text = lowered(
+        "x = float32_at(argv[0])",
+        "y = float32_at(argv[1])",
+        "for i in range(9):",
+        "    y[i] = math.sin(x[i])",
+        head=("import math",),
+    )
+    tables = [line for line in text.splitlines() if "load double" in line]
+    assert len(tables) == 2
+    assert all("noalias" in line and "alias.scope" not in line for line in tables)
+
+
 def test_loops_over_many_buffers_need_no_overlap_checks(tmp_path: Path) -> None:
     buffers = range(12)
     body = [f"x{i} = float32_at(argv[{i}])" for i in buffers]
