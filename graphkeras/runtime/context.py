@@ -211,22 +211,22 @@ class Context:
             self._shapes = None
             self._resize(binding)
             self._shapes, self._binding = shapes, binding
-        words = self._argv_words
         for i, array in changed.items():
-            address = address_of(array)
-            for slot in self._slots.inputs[i]:
-                words[slot] = address
+            self._write(self._slots.inputs[i], array)
             # A copy lives for this call only.
             known[i] = weakref.ref(array) if array is inputs[i] else _nothing
         self._state = state
         if outputs is None:
             outputs = [np.empty(shape, dtype) for _, shape, dtype in binding.outputs]
         for (slots, _, _), output in zip(binding.outputs, outputs, strict=True):
-            address = address_of(output)
-            for slot in slots:
-                words[slot] = address
+            self._write(slots, output)
         copies = [a for i, a in changed.items() if a is not inputs[i]] if changed else ()
         return (*outputs, *copies)
+
+    def _write(self, slots: Sequence[int], array: Array) -> None:
+        address = address_of(array)
+        for slot in slots:
+            self._argv_words[slot] = address
 
     def input_words(self, index: int) -> list[int]:
         """Addresses of the argv entries that hold the address of an input."""
