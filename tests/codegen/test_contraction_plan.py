@@ -131,7 +131,7 @@ def test_rows_that_are_neighbours_are_packed_side_by_side() -> None:
 
 def test_columns_far_apart_or_transposed_are_packed() -> None:
     assert product((N, 64), (64, 512), 1, 0).b is Form.IN_PLACE
-    assert product((N, 65), (65, 512), 1, 0).b is Form.PACKED
+    assert product((N, 300), (300, 512), 1, 0).b is Form.PACKED
     # A single panel has no columns beside it.
     assert product((N, 8000), (8000, 32), 1, 0).b is Form.IN_PLACE
     assert product((N, 64), (32, 64), 1, 1).b is Form.PACKED

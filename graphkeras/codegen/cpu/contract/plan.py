@@ -54,6 +54,9 @@ PRODUCT_WHOLE = 2048
 IN_PLACE_BYTES = 1 << 17
 """Memory that the steps of k span in B, where it is read in place. A panel uses the columns of
 one tile only, in as small a part of the cache's sets; four times this was 10-25 % slower."""
+PRODUCT_IN_PLACE_BYTES = 1 << 19
+"""As IN_PLACE_BYTES, for a matrix product, which may have as little as one row: packing B then
+costs more than all else (1600 x 64 times one row: 30 us packed)."""
 PAGE = 4096
 """Bytes; rows of A that lie this far apart compete for one set of the first-level cache."""
 TAIL_ROWS = (4, 1)
@@ -301,7 +304,9 @@ class _Planner:
         neighbours = not columns or (len(columns) == 1 and columns[0].strides == (1,))
         steps = [abs(s) for s, d in zip(found.dims[1], self.rule.k, strict=True) if d != 1]
         span = self._steps() * min(steps, default=0) * self.result.itemsize
-        return neighbours and (span <= IN_PLACE_BYTES or self.columns <= 2 * self.lanes)
+        once = self.rule.view is None and self.cut is None
+        most = PRODUCT_IN_PLACE_BYTES if once else IN_PLACE_BYTES
+        return neighbours and (span <= most or self.columns <= 2 * self.lanes)
 
     def _a_form(self) -> tuple[Form, Strides | None, str]:
         rule = self.rule

@@ -39,6 +39,8 @@ from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, as_index
 
 PRODUCT_GRAIN = 1 << 17
 """Multiply-adds worth a thread of their own: about 2 us at half the machine's rate."""
+SINGLE_ROW_VECTORS = 8
+"""Vectors of a tile of one row: two multiply-adds a cycle times their latency of four."""
 ROW_MULTIPLE = 4
 """Where rows are shared out, a share begins at a multiple of this."""
 
@@ -284,37 +286,60 @@ class _Product:
         line: Expr,
         chunk: Chunk | None,
     ) -> None:
+        """All tiles of `rows` rows that begin at `base`."""
         writer, width = self.writer, self.plan.width
         total = product(self.rule.n)
         rest = total % width if isinstance(total, int) else 0
-        with writer.loop(*columns, "p", width) as panel:
+        first = columns[0]
 
-            def call(valid: int) -> None:
-                column = panel - columns[0]
-                count = chunk.count if chunk else as_index(0)
-                a = self.operands.a_offset(b, base, chunk)
-                at_b = self.operands.b_offset(b, panel, columns[0], chunk)
-                reads = (
+        def call(panel: Expr, valid: int) -> None:
+            count = chunk.count if chunk else as_index(0)
+            a = self.operands.a_offset(b, base, chunk)
+            at_b = self.operands.b_offset(b, panel, columns[0], chunk)
+            writer.call(
+                f"{self._tile(rows, valid)}({{0}}, {self.operands.a}, {{1}}, "
+                f"{self.operands.b}, {{2}}, {self.c}, {{3}})",
+                count,
+                a,
+                at_b,
+                line + (panel - columns[0]),
+                reads=(
                     self._reach(self.operands.a, a, max(self.plan.runs.rows[:rows]), 0, count),
                     self._reach(self.operands.b, at_b, valid - 1, 1, count),
-                )
-                writer.call(
-                    f"{self._tile(rows, valid)}({{0}}, {self.operands.a}, {{1}}, "
-                    f"{self.operands.b}, {{2}}, {self.c}, {{3}})",
-                    count,
-                    a,
-                    at_b,
-                    line + column,
-                    reads=reads,
-                )
+                ),
+            )
 
+        wide = self._wide() if rows == 1 else width
+        if wide > width:
+            stop = writer.let(first + (columns[1] - first) // wide * wide, "wide")
+            with writer.loop(first, stop, "p", wide) as panel:
+                call(panel, wide)
+            first = stop
+        with writer.loop(first, columns[1], "p", width) as panel:
             if not rest or total == rest:
-                call(rest or width)
+                call(panel, rest or width)
                 return
             with writer.when(panel + width < as_index(total) + 1):
-                call(width)
+                call(panel, width)
             with writer.when(panel + width >= as_index(total) + 1):
-                call(rest)
+                call(panel, rest)
+
+    def _wide(self) -> int:
+        """Columns of the tile of a single row: enough chains to hide a multiply-add's latency."""
+        width, total = self.plan.width, product(self.rule.n)
+        if self.plan.b is Form.PACKED or not isinstance(total, int):
+            return width
+        return max(width, min(total, SINGLE_ROW_VECTORS * self.plan.lanes) // width * width)
+
+    def _tile(self, rows: int, valid: int) -> str:
+        """Name of the tile with `rows` rows and `valid` columns, defined in the helpers."""
+        plan = self.plan
+        name = f"tile_{rows}x{valid}"
+        self.writer.helpers.append(
+            f"{name} = product_tile({plan.dtype!r}, {plan.lanes}, {valid}, "
+            f"{plan.runs.rows[:rows]}, {plan.loops}, {plan.block}, {plan.cut is not None})"
+        )
+        return name
 
     def _reach(self, buffer: str, start: Expr, width: int, operand: int, count: Expr) -> Reach:
         """What a tile reads of an operand: `width` more than the start, along all its loops."""
@@ -326,16 +351,6 @@ class _Product:
             else:
                 last = last + steps * strides[operand]
         return Reach(buffer, first, last)
-
-    def _tile(self, rows: int, valid: int) -> str:
-        """Name of the tile with `rows` rows and `valid` columns, defined in the helpers."""
-        plan = self.plan
-        name = f"tile_{rows}x{valid}"
-        self.writer.helpers.append(
-            f"{name} = product_tile({plan.dtype!r}, {plan.lanes}, {valid}, "
-            f"{plan.runs.rows[:rows]}, {plan.loops}, {plan.block}, {plan.cut is not None})"
-        )
-        return name
 
     # ---- epilogue
 
