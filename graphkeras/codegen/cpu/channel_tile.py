@@ -109,28 +109,31 @@ def line_sums(
     dtype: str,
     lanes: int,
     valid: int,
-    taps: int,
+    taps: tuple[int, int],
     chains: int,
     parts: tuple[Part, ...],
-    x: tuple[int, int],
+    x: tuple[int, int, int],
     y: tuple[int, int],
+    c_stride: int,
 ) -> Intrinsic:
-    """`sums(lines, x, x_offset, y, y_offset, c, c_offset)` for kernel text: sums for a line of w.
+    """`sums(lines, x, x_offset, y, y_offset, c, c_offset)` for kernel text: sums for lines of w.
 
-    Adds to `c`, `taps` rows of whole vectors, what `lines` lines of x and y give, none included.
+    Adds to `c`, rows of whole vectors for each tap, what `lines` lines of y give, none included.
 
     Args:
         dtype: Of all operands.
         lanes: Of a vector.
         valid: Channels; no more are read.
-        taps: In a line of w.
+        taps: Lines of taps, and taps in a line.
         chains: Accumulators for each of them, which take turns: one waits for its last addition.
         parts: The tiles of a line.
-        x: Strides in x from line to line, and from pixel to pixel.
+        x: Strides in x from line of y to line of y, from line of taps to line of taps, and from
+            pixel to pixel.
         y: Strides in y from line to line, and from row to row.
+        c_stride: From line of taps to line of taps in c.
     """
     vectors = -(-valid // lanes)
-    width = taps * vectors
+    width = taps[1] * vectors
 
     def emit(builder: Any, arguments: list[Any]) -> None:
         tile = Tile(builder, dtype, lanes, vectors, (), valid)
@@ -139,17 +142,18 @@ def line_sums(
 
         def line(a: Any, b: Any, values: list[Any]) -> list[Any]:
             for part in parts:
-                values = _add_products(tile, part, (x[1], y[1]), taps, chains, a, b, values)
+                values = _add_products(tile, part, (x[1], x[2], y[1]), taps, chains, a, b, values)
             return values
 
-        start = [tile.load(c, i * lanes) for i in range(width)]
-        values = [*start, *[tile.zero] * (width * (chains - 1))]
+        places = [i * c_stride + j * lanes for i in range(taps[0]) for j in range(width)]
+        start = [tile.load(c, place) for place in places]
+        values = [*start, *[tile.zero] * (len(places) * (chains - 1))]
         values = tile.loop(lines, (x[0], y[0]), a, b, values, line, may_be_empty=True)
-        for i in range(width):
+        for i, place in enumerate(places):
             total = values[i]
-            for other in values[i + width :: width]:
+            for other in values[i + len(places) :: len(places)]:
                 total = builder.fadd(total, other)
-            tile.store(total, c, i * lanes)
+            tile.store(total, c, place)
 
     return Intrinsic("sums", ("int64", *[f"{dtype}*", "int64"] * 3), "void", emit)
 
@@ -157,29 +161,32 @@ def line_sums(
 def _add_products(
     tile: Tile,
     part: Part,
-    strides: tuple[int, int],
-    taps: int,
+    strides: tuple[int, int, int],
+    taps: tuple[int, int],
     chains: int,
     a: Any,
     b: Any,
     values: list[Any],
 ) -> list[Any]:
-    """The sums `values`, [chain][tap][vector], and what some equal tiles of a line add to them."""
+    """The sums [chain][line of taps][tap][vector], and what equal tiles of a line add to them."""
     count, pixel, row, pixels, rows, meets = part
+    down, along, y_along = strides
     vectors = tile.vectors
 
     def step(a: Any, b: Any, values: list[Any]) -> list[Any]:
-        xs, ys = _Loads(tile, a, strides[0]), _Loads(tile, b, strides[1])
+        lines = [_Loads(tile, tile.at(a, i * down), along) for i in range(taps[0])]
+        ys = _Loads(tile, b, y_along)
         sums = list(values)
         for pixel, pairs in meets:
-            for row, tap in pairs:
-                for j in range(vectors):
-                    i = (row % chains * taps + tap) * vectors + j
-                    sums[i] = tile.multiply_add(xs[pixel][j], ys[row][j], sums[i])
+            for i, xs in enumerate(lines):
+                for row, tap in pairs:
+                    place = ((row % chains * taps[0] + i) * taps[1] + tap) * vectors
+                    for j in range(vectors):
+                        factors = xs[pixel][j], ys[row][j]
+                        sums[place + j] = tile.multiply_add(*factors, sums[place + j])
         return sums
 
-    a, b = tile.at(a, pixel * strides[0]), tile.at(b, row * strides[1])
+    a, b = tile.at(a, pixel * along), tile.at(b, row * y_along)
     if count == 1:
         return step(a, b, values)
-    ahead = pixels * strides[0], rows * strides[1]
-    return tile.loop(ir.Constant(I64, count), ahead, a, b, values, step)
+    return tile.loop(ir.Constant(I64, count), (pixels * along, rows * y_along), a, b, values, step)

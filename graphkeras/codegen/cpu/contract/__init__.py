@@ -5,6 +5,7 @@ plan.py       every choice: operand forms, blocks, shared dim
 tile.py       the register tile
 operands.py   the forms of an operand: read in place, padded copy, packed
 product.py    the loops of the kernel
+meeting.py    which pixels, positions and taps of a convolution meet
 depthwise.py  where no matrix is left: convolutions of each channel by itself
 """
 

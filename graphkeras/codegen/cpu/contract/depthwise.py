@@ -4,20 +4,16 @@ The batch dim of such a contraction is the channel, contiguous in all three tens
 is left to multiply as matrices (n is one). Channels are the lanes of the tiles in
 `channel_tile.py`, which read x where it lies, borders included::
 
-    forward                                          gradient of the kernel
-    for image, for line of y:      shared out        for image:
-        lines of x that exist                            for panel, for line of taps:  shared out
-        for tile of the line:                                lines of y that meet a line of x
-            for panel of channels: tile                      sums += x, y along these lines
-            epilogue                                     epilogue
+    forward                                        gradient of the kernel
+    for image, for line of y:      shared out      for image, for panel of channels:  shared out
+        lines of x that exist                          lines of y that meet x by every tap:
+        for tile of the line:                              sums += x, y along these lines
+            for panel of channels: tile                for line of taps:
+            epilogue                                       other lines of y that meet a line of x
+                                                   epilogue
 
-The gradient of the input is a convolution again, with `gap` in the place of `stride`. A pixel, a
-position of y and a tap meet where
-
-    pixel * gap = position * stride + tap * spread - low
-
-Along a line of pixels that is known when the kernel is written, and across lines a formula in the
-line's number. What lies outside x has no part in the sum, not even where a weight is infinite.
+The gradient of the input is a convolution again, with zeros between the pixels (meeting.py). What
+lies outside x has no part in the sum, not even where a weight is infinite.
 """
 
 from __future__ import annotations
@@ -28,6 +24,7 @@ from math import gcd
 from typing import TYPE_CHECKING
 
 from graphkeras.codegen.cpu.contract.access import Strides, linear
+from graphkeras.codegen.cpu.contract.meeting import ONE_LINE, Axis, Lines
 from graphkeras.codegen.cpu.contract.source import Source, find_source
 from graphkeras.codegen.cpu.target import target
 from graphkeras.codegen.lower import Lowering
@@ -39,7 +36,7 @@ from graphkeras.ir.position import split_offset
 from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, Var, as_index
 
 if TYPE_CHECKING:
-    from graphkeras.codegen.cpu.channel_tile import Meets, Part
+    from graphkeras.codegen.cpu.channel_tile import Part
 
 GRAIN = 1 << 17
 """Multiply-adds worth a thread of their own."""
@@ -48,82 +45,9 @@ SUM_ROWS = 8
 """Rows of y that become straight code where their products are summed up."""
 MOST_TAPS = 16
 """In a line; each is straight code for every row of a tile."""
-NARROW = 4
+NARROW = 8
 """Vectors of channels that are shared out singly in the kernel's gradient, for the threads."""
 MOST_CHAINS = 4
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One spatial dim; see the equation above."""
-
-    pixels: int
-    positions: int
-    taps: int
-    stride: int
-    spread: int
-    low: int
-    gap: int
-
-    def pixel(self, position: int, tap: int) -> int | None:
-        """The pixel where a position and a tap meet, if it exists."""
-        at = position * self.stride + tap * self.spread - self.low
-        inside = at % self.gap == 0 and 0 <= at < self.pixels * self.gap
-        return at // self.gap if inside else None
-
-    def tile_rows(self, most: int) -> int:
-        """Positions in a tile of at most `most`: few tiles, all of them equal if possible."""
-        unit = self.gap // gcd(self.gap, self.stride)
-        candidates = range(unit, most + 1, unit)
-        if self.positions <= most or not candidates:
-            return min(self.positions, most)
-        return min(
-            candidates, key=lambda r: (-(-self.positions // r) + 2 * (self.positions % r > 0), r)
-        )
-
-    def tiles(self, rows: int) -> list[tuple[int, Part]]:
-        """A line in tiles of `rows` positions: rows of each tile, and a part of equal ones."""
-        found: list[tuple[int, Part]] = []
-        for first in range(0, self.positions, rows):
-            count = min(rows, self.positions - first)
-            base = first * self.stride // self.gap
-            meets = self._meets(first, count, base)
-            if found:
-                size, (equal, pixel, row, pixels, _, known) = found[-1]
-                ahead = base - pixel if equal == 1 else pixels
-                if (size, known) == (count, meets) and base == pixel + equal * ahead:
-                    found[-1] = (size, (equal + 1, pixel, row, ahead, rows, known))
-                    continue
-            found.append((count, (1, base, first, 0, 0, meets)))
-        return found
-
-    def _meets(self, first: int, count: int, base: int) -> Meets:
-        where: dict[int, list[tuple[int, int]]] = {}
-        for row in range(count):
-            for tap in range(self.taps):
-                pixel = self.pixel(first + row, tap)
-                if pixel is not None:
-                    where.setdefault(pixel - base, []).append((row, tap))
-        return tuple((pixel, tuple(where[pixel])) for pixel in sorted(where))
-
-
-ONE_LINE = Axis(1, 1, 1, 1, 1, 0, 1)
-"""The lines of an image with one spatial dim."""
-
-
-@dataclass(frozen=True)
-class Lines:
-    """The lines of x that meet one line of y, or of taps."""
-
-    count: Expr
-    first: Expr
-    """First tap, or line of y, that meets one."""
-    line: Expr
-    """Where they meet."""
-    apart: int
-    """From one such tap or line of y to the next."""
-    down: int
-    """From one such line of x to the next."""
 
 
 def lower_depthwise(lowering: Lowering, hero: Node, rule: Contraction) -> bool:
@@ -370,49 +294,90 @@ class _Depthwise:
     # ---- kernel gradient
 
     def kernel_gradient(self) -> None:
-        """Sums over all images: pairs of a panel of channels and a line of taps are shared out."""
-        writer, taps, lines = self.writer, self.line.taps, self.height.taps
+        """Sums over all images.
+
+        Panels of channels are shared out, or single lines of taps where there is one panel only,
+        or too many taps for the registers.
+        """
+        writer, lines = self.writer, self.height.taps
         vectors = 2 if self.registers >= 32 and self.vectors > NARROW else 1
         width = vectors * self.lanes
-        units = -(-self.channels // width) * lines
-        c = writer.add_scratch(self.dtype, units * taps * width, self.itemsize, "c")
+        panels, taps = -(-self.channels // width), self.line.taps
+        fits = lines * taps * vectors <= self.registers * 5 // 8
+        inner = self.height.inner() if fits and panels > 1 else None
+        c = writer.add_scratch(self.dtype, panels * lines * taps * width, self.itemsize, "c")
+        units, per = (panels, lines) if inner else (panels * lines, 1)
         with writer.parallel_range(units, 1, self.share, "unit") as (low, high):
-            with writer.loop(low * (taps * width), high * (taps * width), "z") as z:
+            # From here on a unit is a panel and a line of taps.
+            first, stop = writer.let(low * per), writer.let(high * per)
+            with writer.loop(first * (taps * width), stop * (taps * width), "z") as z:
                 writer.store(c, z, Const(self.dtype, 0.0))
-            with (
-                writer.loop(0, self.rule.k[0], "image") as image,
-                writer.loop(low, high, "unit") as unit,
-            ):
-                self._sums(c, image, unit, width)
-            with writer.loop(low, high, "unit") as unit:
+            with writer.loop(0, self.rule.k[0], "image") as image:
+                if inner:
+                    with writer.loop(first, stop, "unit", lines) as unit:
+                        self._inner_sums(c, image, unit, width, inner)
+                with writer.loop(first, stop, "unit") as unit:
+                    self._line_sums(c, image, unit, width, inner)
+            with writer.loop(first, stop, "unit") as unit:
                 self._finish_sums(c, unit, width)
 
-    def _sums(self, c: str, image: Expr, unit: Expr, width: int) -> None:
-        """Adds what one image gives to a panel's sums for one line of taps."""
-        writer, y = self.writer, self.other
+    def _inner_sums(
+        self, c: str, image: Expr, unit: Expr, width: int, inner: tuple[int, int]
+    ) -> None:
+        """Adds to all of a panel's sums what lines of y give that meet a line of x by every tap."""
+        axis, (first, stop) = self.height, inner
+        line = as_index(first * axis.stride - axis.low)
+        lines = Lines(as_index(stop - first), as_index(first), line, 1, axis.stride)
+        self._sums(c, image, unit, width, lines, axis.taps)
+
+    def _line_sums(
+        self, c: str, image: Expr, unit: Expr, width: int, inner: tuple[int, int] | None
+    ) -> None:
+        """Adds to a panel's sums for one line of taps what the lines of y give, without `inner`."""
+        writer, axis = self.writer, self.height
+        tap = writer.let(unit % axis.taps)
+        found = self._lines(tap, by_tap=False)
+        if inner is None:
+            self._sums(c, image, unit, width, found, 1)
+            return
+        # Before the inner lines, and behind them.
+        before = writer.let(_minimum(as_index(inner[0]), found.first + found.count))
+        behind = writer.let(_maximum(as_index(inner[1]), before))
+        with writer.loop(0, 2, "side") as side:
+            first = found.first + side * (behind - found.first)
+            stop = before + side * (found.first + found.count - before)
+            first, count = writer.let(first), writer.let(_maximum(stop - first, as_index(0)))
+            line = writer.let(first * axis.stride + tap * axis.spread - axis.low)
+            self._sums(c, image, unit, width, Lines(count, first, line, 1, axis.stride), 1)
+
+    def _sums(
+        self, c: str, image: Expr, unit: Expr, width: int, lines: Lines, together: int
+    ) -> None:
+        """Adds what some lines of an image give, for `together` lines of taps from a unit's on."""
+        writer, y, taps = self.writer, self.other, self.line.taps
         assert y is not None
         line_step, row_step = (0, *y.strides.dims[1][1:])[-2:]
-        found = self._lines(writer.let(unit % self.height.taps), by_tap=False)
-        x_start = image * self.x_steps[0] + found.line * self.x_steps[1] + self.x.strides.start
-        y_start = image * y.strides.dims[1][0] + found.first * line_step + y.strides.start
-        x_steps = (found.down * self.x_steps[1], self.x_steps[2])
-        y_steps = (found.apart * line_step, row_step)
+        each, across, along = self.x_steps
+        x_start = image * each + lines.line * across + self.x.strides.start
+        y_start = image * y.strides.dims[1][0] + lines.first * line_step + y.strides.start
+        x_steps = (lines.down * across, self.height.spread * across, along)
+        y_steps = (lines.apart * line_step, row_step)
         parts = tuple(part for _, part in self.line.tiles(self.line.tile_rows(SUM_ROWS)))
 
         def sums(column: Expr, valid: int) -> None:
-            taps = self.line.taps * -(-valid // self.lanes)
-            chains = max(1, min(MOST_CHAINS, self.registers * 9 // 16 // taps))
+            sums = together * taps * -(-valid // self.lanes)
+            chains = max(1, min(MOST_CHAINS, self.registers * 9 // 16 // sums))
             name = self._helper(
-                f"sums_{valid}",
-                f"line_sums({self.dtype!r}, {self.lanes}, {valid}, {self.line.taps}, {chains}, "
-                f"{parts}, {x_steps}, {y_steps})",
+                f"sums_{together}x{valid}",
+                f"line_sums({self.dtype!r}, {self.lanes}, {valid}, {(together, taps)}, {chains}, "
+                f"{parts}, {x_steps}, {y_steps}, {taps * width})",
             )
             writer.call(
                 f"{name}({{0}}, {self.x.buffer}, {{1}}, {y.buffer}, {{2}}, {c}, {{3}})",
-                found.count,
+                lines.count,
                 x_start + column,
                 y_start + column,
-                unit * (self.line.taps * width),
+                unit * (taps * width),
             )
 
         self._of_unit(unit, width, sums)
@@ -422,12 +387,14 @@ class _Depthwise:
         writer = self.writer
         column = writer.let(unit // self.height.taps * width)
         whole = self.channels // width * width
+        if whole == self.channels:
+            write(column, width)
+            return
         if whole:
             with writer.when(column < whole):
                 write(column, width)
-        if whole < self.channels:
-            with writer.when(column >= whole):
-                write(column, self.channels - whole)
+        with writer.when(column >= whole):
+            write(column, self.channels - whole)
 
     def _finish_sums(self, c: str, unit: Expr, width: int) -> None:
         """The epilogue of a panel's line of taps."""
