@@ -110,12 +110,12 @@ def var(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def square_mean_distance(x: Tensor, centre: Tensor, axis: Axis, keepdims: bool) -> Tensor:
-    """Mean of `(x - centre) ** 2`, where `centre` is the mean of `x` and broadcasts to it.
+    """Mean of `(x - centre) ** 2`, where `centre` broadcasts to `x`.
 
-    The slope along the centre is -2 times the mean of `x - centre`, which is zero; it is not
-    computed.
+    The slope along a centre that is the mean of `x` is zero, yet it is part of the second
+    derivative: the centre stays differentiable.
     """
-    distance = emit("sub", x, expand_to(emit("stop_gradient", centre), x.dims))
+    distance = emit("sub", x, expand_to(centre, x.dims))
     return mean(emit("mul", distance, distance), axis=axis, keepdims=keepdims)
 
 

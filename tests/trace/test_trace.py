@@ -208,3 +208,18 @@ def test_half_precision_data_are_widened() -> None:
     x = np.ones((2, 3), "float16")
     assert keras.layers.Dense(2)(x).dtype == np.float32
     assert ops.add(x, 1.0).dtype == np.float32
+
+
+def test_a_variance_has_its_second_derivative() -> None:
+    """Its mean is no constant, though the slope along it is zero."""
+    w = keras.Variable(np.array([1.0, 2.0, 4.0], "float32"))
+    with Trace("step") as t:
+        (slope,) = t.gradients(ops.var(w), [w])
+        assert slope is not None
+        (second,) = t.gradients(slope[0], [w])
+        assert second is not None
+        traced = t.finish({"slope": slope, "second": second})
+    slope_value, second_value = evaluate(traced.graph, [w.value])
+    centred = w.numpy() - w.numpy().mean()
+    np.testing.assert_allclose(slope_value, 2 / 3 * centred, rtol=1e-6)
+    np.testing.assert_allclose(second_value, [4 / 9, -2 / 9, -2 / 9], rtol=1e-6)
