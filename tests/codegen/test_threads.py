@@ -125,8 +125,8 @@ class Graphs:
 
     def depthwise_gradient(self) -> Value:
         self.batch = 5
-        x, dy = self.input(N, 23, 31, 70), self.input(N, 12, 31, 70)
-        attrs = {**self.DEPTHWISE, "groups": 70, "kernel_size": (3, 3)}
+        x, dy = self.input(N, 23, 31, 150), self.input(N, 12, 31, 150)
+        attrs = {**self.DEPTHWISE, "groups": 150, "kernel_size": (3, 3)}
         dw = self.emit("conv_kernel_grad", x, dy, **attrs)
         return self.emit("tanh", dw)
 

@@ -45,8 +45,9 @@ SUM_ROWS = 8
 """Rows of y that become straight code where their products are summed up."""
 MOST_TAPS = 16
 """In a line; each is straight code for every row of a tile."""
-NARROW = 8
-"""Vectors of channels that are shared out singly in the kernel's gradient, for the threads."""
+NARROW = 3
+"""Vectors of channels up to which the kernel's gradient takes one in a panel, so that threads have
+a panel each. Two read memory faster: 17 instead of 11 GF/s for 32 images of 28 x 28 x 96."""
 MOST_CHAINS = 4
 
 

@@ -1,0 +1,97 @@
+"""How lines of a depthwise convolution are cut in tiles, and which contractions have such tiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from graphkeras import config
+from graphkeras.codegen.cpu.contract.meeting import Axis
+from graphkeras.compiler import compile_graph
+from graphkeras.ir import Builder, Size, TensorType
+
+N = Size.symbol("N")
+SAME = Axis(pixels=56, positions=56, taps=3, stride=1, spread=1, low=1, gap=1)
+ATTRS: dict[str, Any] = {
+    "strides": (1, 1),
+    "padding": ((1, 1), (1, 1)),
+    "lhs_dilation": (1, 1),
+    "rhs_dilation": (1, 1),
+    "groups": 20,
+}
+
+
+def test_a_line_has_two_border_tiles_and_equal_ones_between() -> None:
+    rows = SAME.tile_rows(11)
+    (left, middle, right) = SAME.tiles(rows)
+    assert rows == 8
+    assert [part[0] for _, part in (left, middle, right)] == [1, 5, 1]
+    _, (_, pixel, row, pixels, step, meets) = middle
+    assert (pixel, row, pixels, step) == (8, 8, 8, 8)
+    # Ten pixels for eight rows; the first meets row 0 by tap 0 only.
+    assert [at for at, _ in meets] == list(range(-1, 9))
+    assert meets[0] == (-1, ((0, 0),))
+    assert meets[1] == (0, ((0, 1), (1, 0)))
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("gap", [1, 2, 3])
+@pytest.mark.parametrize("spread", [1, 2])
+def test_tiles_hold_every_meeting_once(stride: int, gap: int, spread: int) -> None:
+    axis = Axis(23, 31, 4, stride, spread, 3, gap)
+    found = []
+    for rows in (axis.tile_rows(7), 1, 31):
+        found.append([])
+        for _, (count, pixel, row, pixels, step, meets) in axis.tiles(rows):
+            for i in range(count):
+                found[-1] += [
+                    (at + pixel + i * pixels, r + row + i * step, tap)
+                    for at, pairs in meets
+                    for r, tap in pairs
+                ]
+    expected = [
+        (pixel, position, tap)
+        for pixel in range(23)
+        for position in range(31)
+        for tap in range(4)
+        if pixel * gap == position * stride + tap * spread - 3
+    ]
+    assert [sorted(each) for each in found] == [expected] * 3
+
+
+def test_inner_positions_meet_a_pixel_by_every_tap() -> None:
+    assert SAME.inner() == (1, 55)
+    assert Axis(2, 2, 5, 1, 1, 2, 1).inner() is None
+    assert Axis(8, 15, 3, 1, 1, 1, 2).inner() is None
+
+
+def kernel(op: str, *shapes: tuple[Any, ...], moved: bool = False, **attrs: Any) -> str:
+    b = Builder("kernel")
+    x, w = (b.input(TensorType(shape), f"x{i}") for i, shape in enumerate(shapes))
+    if moved:
+        x = b.emit("transpose", x, perm=(0, 2, 3, 1))
+    result = b.emit(op, x, w, **attrs)
+    with config.override(cpu="avx2"):
+        (launch,) = compile_graph(b.build([result])).program.launches
+    return launch.kernel.text
+
+
+def test_a_convolution_alone_needs_no_scratch_memory() -> None:
+    text = kernel("conv", (N, 9, 9, 20), (3, 3, 1, 20), **ATTRS)
+    assert "line_tile(" in text
+    assert "scratch" not in text
+
+
+def test_a_kernel_gradient_takes_all_taps_together_but_at_the_border() -> None:
+    shape = (N, 9, 9, 20)
+    text = kernel("conv_kernel_grad", shape, shape, kernel_size=(3, 3), **ATTRS)
+    assert "line_sums('float32', 8, 8, (3, 3), " in text
+    assert "line_sums('float32', 8, 8, (1, 3), " in text
+
+
+def test_other_products_without_columns_have_plain_loops() -> None:
+    contract = {"lhs_batch": (0,), "rhs_batch": (0,), "lhs_contract": (2,), "rhs_contract": (1,)}
+    assert "_tile(" not in kernel("dot_general", (N, 5, 9), (N, 9), **contract)
+    channels_first = kernel("conv", (N, 20, 9, 9), (3, 3, 1, 20), moved=True, **ATTRS)
+    assert "_tile(" not in channels_first
