@@ -34,7 +34,9 @@ def interpreter(name: str, peers: str) -> str:
 def environment(name: str) -> dict[str, str]:
     """Variables of a system's process."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
-    return {**os.environ, **quiet, **SYSTEMS[name].environment}
+    # Where it is forbidden to keep compiled modules, each start compiles every module again.
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **quiet, **SYSTEMS[name].environment}
 
 
 def installed(name: str, peers: str) -> bool:
