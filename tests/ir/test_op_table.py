@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ import numba
 import numpy as np
 import pytest
 
+from graphkeras.codegen.cpu.intrinsics import maximum, minimum
 from graphkeras.ir import OPS, Builder, Graph, Kind, Node, Size, TensorType
 from graphkeras.ir.evaluate import evaluate
 from graphkeras.ir.op import Op, OpTypeError, Sample
@@ -164,7 +166,9 @@ def loop_over(cases: Sequence[Case]) -> str:
 def test_scalar_template_equals_reference(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba.config, "LOOP_VECTORIZE", 0)  # half of the compile time
     cases = list(elementwise_cases(dtype).values())
-    scope = {"math": math, "np": np}
+    # Importing it is what lets Numba call intrinsics.
+    importlib.import_module("graphkeras.native.numba_compiler")
+    scope = {"math": math, "np": np, "maximum": maximum, "minimum": minimum}
     scope |= {name: getattr(numba, name) for name in SHORT if name != "bool"}
     exec(loop_over(cases), scope)
     run = numba.njit(scope["run"], error_model="numpy")
