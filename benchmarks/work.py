@@ -159,9 +159,14 @@ Work = Product | Convolution | Training | Prediction | Fresh
 
 
 def sample_of(array: Any) -> list[float]:
-    """At most 16 elements, evenly spread."""
-    flat = np.asarray(array).reshape(-1)
-    return [float(v) for v in flat[:: max(1, flat.size // 16)][:16]]
+    """At most 16 elements, evenly spread, and a sum in which every element has its own weight.
+
+    The sum is what tells answers apart that are zero nearly everywhere, such as those of a deep
+    network's softmax.
+    """
+    flat = np.asarray(array, np.float64).reshape(-1)
+    weighted = np.cos(np.arange(flat.size)) @ flat / np.sqrt(max(1, flat.size))
+    return [*(float(v) for v in flat[:: max(1, flat.size // 16)][:16]), float(weighted)]
 
 
 def _uniform(rng: np.random.Generator, *shape: int) -> Array:

@@ -71,7 +71,7 @@ def test_another_answer_is_an_error(sample):
 def test_a_process_is_asked_and_says_what_went_wrong(tmp_path):
     with Team(sys.executable, tmp_path / "log") as team:
         answer = team.ask("numpy", "prepare", "product/512")
-        assert len(answer["sample"]) == 16
+        assert len(answer["sample"]) == 17
         assert team.ask("numpy", "run", "product/512")["seconds"] > 0
         with pytest.raises(SystemFailed, match="NotImplementedError: NumPy has no call for Pred"):
             team.ask("numpy", "prepare", "predict/convnet-1")
@@ -160,9 +160,17 @@ def test_the_roofline_is_measured_again_each_round(monkeypatch):
         limits.prepare(Prediction("mlp", 1))
 
 
-def test_a_sample_has_at_most_16_elements():
-    assert sample_of(np.arange(3)) == [0, 1, 2]
-    assert len(sample_of(np.zeros((7, 11)))) == 16
+def test_a_sample_has_at_most_16_elements_and_a_sum_of_all():
+    assert sample_of(np.arange(3))[:-1] == [0, 1, 2]
+    assert len(sample_of(np.zeros((7, 11)))) == 17
+
+
+def test_samples_tell_where_the_only_element_is():
+    one = np.zeros(1000)
+    one[501] = 1
+    other = np.roll(one, 1)
+    assert sample_of(one)[:-1] == sample_of(other)[:-1] == [0.0] * 16
+    assert sample_of(one)[-1] != sample_of(other)[-1]
 
 
 def judge(*goals: Any, work: Any = None, **seconds: float) -> Judge:
