@@ -19,7 +19,7 @@ from graphkeras.ir.dims import Shape, product
 from graphkeras.ir.graph import Value
 from graphkeras.ir.op import Reduction
 from graphkeras.ir.position import Position, split_offset
-from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, as_index
+from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, as_index, least
 
 ACCUMULATORS = 256
 """Elements of an accumulator buffer: a KiB or two, so that it stays in L1."""
@@ -120,9 +120,7 @@ class Accumulation:
 
     def _blocks(self, buffers: list[str], prefix: list[Expr], low: Expr, high: Expr) -> None:
         with self.writer.loop(low, high, "col", ACCUMULATORS) as first:
-            width = self.writer.let(
-                Apply(INDEX, "min({0}, {1})", (Const(INDEX, ACCUMULATORS), high - first)), "width"
-            )
+            width = self.writer.let(least(Const(INDEX, ACCUMULATORS), high - first), "width")
             self._block(buffers, prefix, first, width)
 
     def _block(self, buffers: list[str], prefix: list[Expr], first: Expr, width: Expr) -> None:

@@ -165,6 +165,16 @@ def mod(a: Expr, b: Expr) -> Expr:
     return Apply(INDEX, "urem({0}, {1})", (a, b))
 
 
+def least(a: Expr, b: Expr) -> Expr:
+    """The smaller of two indices."""
+    return Apply(INDEX, "min({0}, {1})", (a, b))
+
+
+def greatest(a: Expr, b: Expr) -> Expr:
+    """The larger of two indices."""
+    return Apply(INDEX, "max({0}, {1})", (a, b))
+
+
 def conjunction(conditions: Sequence[Expr]) -> Expr | None:
     """All of the conditions, or None where there is none."""
     if not conditions:

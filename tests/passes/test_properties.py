@@ -79,6 +79,8 @@ def test_gradients_agree_with_finite_differences(case: Case, seed: int) -> None:
     gradients = evaluate(graph, case.arrays)[1:]
     rng = np.random.default_rng(seed)
     for position, gradient in zip(wrt, gradients, strict=True):
+        # A power of a negative number has no slope along its exponent.
+        assume(np.isfinite(gradient).all() or not has(case, "pow"))
         direction = rng.normal(size=gradient.shape)
 
         def slope(step: float, at: int = position, d: np.ndarray = direction) -> float:

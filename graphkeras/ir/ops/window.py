@@ -45,7 +45,7 @@ from graphkeras.ir.ops.common import (
     normal,
 )
 from graphkeras.ir.ops.slice_pad import pad_array
-from graphkeras.ir.scalar import INDEX, Apply, Expr, as_index
+from graphkeras.ir.scalar import Expr, as_index, greatest, least
 from graphkeras.ir.types import TensorType
 
 WINDOW_ATTRS = (Attr("window", tuple), Attr("strides", tuple), Attr("padding", tuple))
@@ -136,10 +136,10 @@ def place(
         inside = at
         if low > 0:
             conditions.append(at >= 0)
-            inside = Apply(INDEX, "max({0}, {1})", (inside, as_index(0)))
+            inside = greatest(inside, as_index(0))
         if (count - 1) * stride + window - 1 - low >= size:
             conditions.append(at < extent)
-            inside = Apply(INDEX, "min({0}, {1})", (inside, as_index(size - 1)))
+            inside = least(inside, as_index(size - 1))
         where.append(inside if clamp else at)
     return where, conditions
 

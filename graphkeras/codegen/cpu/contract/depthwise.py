@@ -33,7 +33,7 @@ from graphkeras.ir.dims import number, product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.position import split_offset
-from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, Var, as_index
+from graphkeras.ir.scalar import INDEX, Const, Expr, Load, Var, as_index, greatest, least
 
 if TYPE_CHECKING:
     from graphkeras.codegen.cpu.channel_tile import Part
@@ -280,16 +280,16 @@ class _Depthwise:
         else:
             total, step, others, other_step = axis.positions, axis.stride, axis.taps, axis.spread
         off = at * other_step
-        first = let(_maximum(as_index(axis.low + step - 1) - off, as_index(0)) // step)
+        first = let(greatest(as_index(axis.low + step - 1) - off, as_index(0)) // step)
         if axis.gap > 1:
             inverse = pow(step, -1, axis.gap)
             most = inverse * (others * other_step + abs(axis.low)) + abs(axis.low) + step
             positive = axis.low * inverse + axis.gap * most
             first = let(first + (as_index(positive) - off * inverse - first) % axis.gap)
         top = (axis.pixels - 1) * axis.gap + axis.low + step
-        stop = _minimum(_maximum(as_index(top) - off, as_index(0)) // step, as_index(total))
-        count = _maximum(stop - first + (axis.gap - 1), as_index(0)) // axis.gap
-        line = _maximum(first * step + off - axis.low, as_index(0)) // axis.gap
+        stop = least(greatest(as_index(top) - off, as_index(0)) // step, as_index(total))
+        count = greatest(stop - first + (axis.gap - 1), as_index(0)) // axis.gap
+        line = greatest(first * step + off - axis.low, as_index(0)) // axis.gap
         return Lines(let(count, "count"), first, let(line), axis.gap, step)
 
     # ---- kernel gradient
@@ -342,12 +342,12 @@ class _Depthwise:
             self._sums(c, image, unit, width, found, 1)
             return
         # Before the inner lines, and behind them.
-        before = writer.let(_minimum(as_index(inner[0]), found.first + found.count))
-        behind = writer.let(_maximum(as_index(inner[1]), before))
+        before = writer.let(least(as_index(inner[0]), found.first + found.count))
+        behind = writer.let(greatest(as_index(inner[1]), before))
         with writer.loop(0, 2, "side") as side:
             first = found.first + side * (behind - found.first)
             stop = before + side * (found.first + found.count - before)
-            first, count = writer.let(first), writer.let(_maximum(stop - first, as_index(0)))
+            first, count = writer.let(first), writer.let(greatest(stop - first, as_index(0)))
             line = writer.let(first * axis.stride + tap * axis.spread - axis.low)
             self._sums(c, image, unit, width, Lines(count, first, line, 1, axis.stride), 1)
 
@@ -409,11 +409,3 @@ class _Depthwise:
                 self._finish(c, place, writer.let(column + j), [*line, tap, as_index(0)])
 
         self._of_unit(unit, width, finish)
-
-
-def _minimum(a: Expr, b: Expr) -> Expr:
-    return Apply(INDEX, "min({0}, {1})", (a, b))
-
-
-def _maximum(a: Expr, b: Expr) -> Expr:
-    return Apply(INDEX, "max({0}, {1})", (a, b))

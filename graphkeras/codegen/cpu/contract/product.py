@@ -35,7 +35,7 @@ from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.position import split_offset
 from graphkeras.ir.regroup import rows_together
-from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, as_index
+from graphkeras.ir.scalar import Const, Expr, Load, as_index, greatest, least
 
 PRODUCT_GRAIN = 1 << 17
 """Multiply-adds worth a thread of their own: about 2 us at half the machine's rate."""
@@ -126,7 +126,7 @@ class _Product:
     def _columns(self, b: Sequence[Expr], rows: Span, n: Span) -> None:
         writer, plan = self.writer, self.plan
         with writer.loop(*n, "jc", plan.block) as first:
-            stop = writer.let(_minimum(first + plan.block, n[1]), "jend")
+            stop = writer.let(least(first + plan.block, n[1]), "jend")
             columns = (first, stop)
             if plan.cut is None:
                 self.operands.pack_b(b, columns, None)
@@ -155,20 +155,16 @@ class _Product:
             end = number(product(self.rule.m[1:])) - 1
 
             def line(tile: Expr, last: bool) -> Expr:
-                row = (
-                    _minimum((tile + 1) * self.rows - 1, as_index(end))
-                    if last
-                    else tile * self.rows
-                )
+                row = least((tile + 1) * self.rows - 1, as_index(end)) if last else tile * self.rows
                 return row // of_row
 
         low, high = rows
         with writer.loop(low // per_image, (high + (per_image - 1)) // per_image, "image") as image:
             begin = writer.let(image * per_image, "begin")
-            first = writer.let(_maximum(low - begin, as_index(0)), "first")
-            last = writer.let(_minimum(high - begin, as_index(per_image)), "last")
+            first = writer.let(greatest(low - begin, as_index(0)), "first")
+            last = writer.let(least(high - begin, as_index(per_image)), "last")
             with writer.loop(first, last, "band", step) as band:
-                stop = writer.let(_minimum(band + step, last), "bend")
+                stop = writer.let(least(band + step, last), "bend")
                 top = writer.let(line(band, False), "top")
                 bottom = line(stop - 1, True)
                 self.operands.lay_out(image, None, top, bottom)
@@ -186,7 +182,7 @@ class _Product:
                 self._epilogue(b, tile, columns, as_index(0))
             return
         with writer.loop(*rows, "s", plan.strip * unit) as first:
-            stop = writer.let(_minimum(first + plan.strip * unit, rows[1]), "send")
+            stop = writer.let(least(first + plan.strip * unit, rows[1]), "send")
             with writer.loop(0, self._line(stop - first), "z") as z:
                 writer.store(self.c, z, self.zero)
             self._chunks(b, (first, stop), columns, top)
@@ -207,7 +203,7 @@ class _Product:
             before = [loops.enter_context(writer.loop(0, d, "k")) for d in self.rule.k[: cut.dim]]
             extent = as_index(self.rule.k[cut.dim])
             first = loops.enter_context(writer.loop(0, extent, "kc", cut.length))
-            stop = writer.let(_minimum(first + cut.length, extent), "kend")
+            stop = writer.let(least(first + cut.length, extent), "kend")
             chunk = Chunk(tuple(before), first, stop)
             layout = self.plan.layout
             if layout is not None and layout.images is not None:
@@ -228,7 +224,7 @@ class _Product:
         writer, runs, plan = self.writer, self.plan.runs, self.plan
         steps = plan.a_strides.dims[1]
         if runs.per_unit is None:
-            valid = writer.let(_minimum(as_index(self.rows), stop - index), "valid")
+            valid = writer.let(least(as_index(self.rows), stop - index), "valid")
             step = steps[-1] if plan.a is Form.IN_PLACE else 0
             return Rows((), index, index, writer.let(index * step, "base"), valid)
         unit = writer.let(index // runs.per_unit, "unit")
@@ -242,7 +238,7 @@ class _Product:
         flat = unit * as_index(runs.extent) + first
         valid = as_index(self.rows)
         if number(runs.extent) % self.rows:
-            valid = writer.let(_minimum(valid, as_index(runs.extent) - first), "valid")
+            valid = writer.let(least(valid, as_index(runs.extent) - first), "valid")
         return Rows(position, first, flat, writer.let(base, "base"), valid)
 
     # ---- tiles
@@ -369,14 +365,6 @@ class _Product:
                 rows = [Load(self.plan.dtype, self.c, place + i * block) for i in range(together)]
                 accumulators = [writer.pinned(row, "acc") for row in rows]
                 self.lowering.store_rows(self.hero, rule, accumulators, b, m, n)
-
-
-def _minimum(a: Expr, b: Expr) -> Expr:
-    return Apply(INDEX, "min({0}, {1})", (a, b))
-
-
-def _maximum(a: Expr, b: Expr) -> Expr:
-    return Apply(INDEX, "max({0}, {1})", (a, b))
 
 
 __all__ = ["lower_product"]
