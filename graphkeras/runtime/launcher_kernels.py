@@ -60,14 +60,12 @@ PROFILE = TABLE + 16
 """Address of the times of a profile, or 0."""
 WANTED = TABLE + 24
 """Largest team: workers of a higher rank stay out."""
-MEMBERS = 6 * LINE
-"""Two lines for each rank: the generation it joined last, and what a barrier's rounds signal."""
-MEMBER_BYTES = 2 * LINE
-SIGNALS = MEMBERS + LINE
+STAMP = TABLE + 32
+"""Stamp before the first barrier of the launch: the rows of all launches so far."""
+SIGNALS = 6 * LINE
+"""A line for each member of a team: what the rounds of a barrier signal."""
 ROUND = 8
 """Bytes between the signals of two rounds: 8 rounds are enough for 256 threads."""
-ROWS_OF_STAMP = 1 << 32
-"""A barrier's stamp is its row, and above it the generation."""
 
 SEALED = 1 << 31
 COUNT = SEALED - 1
@@ -84,7 +82,7 @@ def wait_turn(turn: int) -> None:
 
 
 def barrier(pool: int, tid: int, team: int, stamp: int) -> None:
-    """Returns when every member has called it with this stamp; in a launch stamps only grow.
+    """Returns when every member has called it with this stamp; stamps only grow.
 
     Dissemination (Hensgen, Finkel and Manber, 1988): in round r each thread signals the one
     2^r places on and waits for its own signal, so that after log2(team) rounds it has heard of
@@ -96,23 +94,20 @@ def barrier(pool: int, tid: int, team: int, stamp: int) -> None:
         partner = tid + distance
         if partner >= team:
             partner -= team
-        atomic_store(place + partner * MEMBER_BYTES, stamp)
+        atomic_store(place + partner * LINE, stamp)
         turn = 0
-        # A partner may be ahead by a barrier of this launch; older signals are of no launch.
-        ahead = atomic_load(place + tid * MEMBER_BYTES) - stamp
-        while ahead < 0 or ahead >= ROWS_OF_STAMP:
+        # A partner may be ahead by a barrier of this launch.
+        while atomic_load(place + tid * LINE) < stamp:
             wait_turn(turn)
             turn += 1
-            ahead = atomic_load(place + tid * MEMBER_BYTES) - stamp
         distance *= 2
         place += ROUND
 
 
 def run_table(
-    pool: int, table: int, rows: int, profile: int, tid: int, team: int, generation: int
+    pool: int, table: int, rows: int, profile: int, tid: int, team: int, stamp: int
 ) -> None:
     """What one thread does: every row of the table, in order."""
-    stamp = generation * ROWS_OF_STAMP
     for row in range(rows):
         launch_row = int64_at(table + 24 * row)
         times = int64_at(profile + 24 * (rows * tid + row))
@@ -125,26 +120,6 @@ def run_table(
             barrier(pool, tid, team, stamp + row + 1)
         if profile != 0:
             times[2] = nanoseconds()
-
-
-def team_rank(pool: int, rank: int, team: int, generation: int) -> int:
-    """Position among the members; members of lower rank come first."""
-    if team == atomic_load(pool + WANTED):
-        return rank
-    turn = 0
-    while True:
-        found = 0
-        before = 0
-        for other in range(atomic_load(pool + WANTED)):
-            if other == 0 or atomic_load(pool + MEMBERS + other * MEMBER_BYTES) == generation:
-                found += 1
-                if other < rank:
-                    before += 1
-        # A member may have joined and not yet written its line.
-        if found == team:
-            return before
-        wait_turn(turn)
-        turn += 1
 
 
 def sleep_until_launch(pool: int, last: int, awake: int, futex: int) -> int:
@@ -167,14 +142,18 @@ def sleep_until_launch(pool: int, last: int, awake: int, futex: int) -> int:
 
 
 def join(pool: int, state: int, wanted: int) -> int:
-    """Joins the team of the generation in `state`; 0 where it is sealed or already over."""
+    """Joins the team of the generation in `state`.
+
+    Returns:
+        How many had joined before; 0 where the team is sealed or the launch already over.
+    """
     generation = state >> 32
     while state >> 32 == generation and state & SEALED == 0:
         joined = state + 1
         if joined & COUNT == wanted:
             joined = joined | SEALED
         if compare_exchange(pool + STATE, state, joined) == state:
-            return 1
+            return state & COUNT
         state = atomic_load(pool + STATE)
     return 0
 
@@ -193,9 +172,11 @@ def worker(pool: int, rank: int, first: int, awake: int, futex: int) -> int:
         if atomic_load(pool + STOP) != 0:
             return 0
         wanted = atomic_load(pool + WANTED)
-        if rank >= wanted or join(pool, state, wanted) == 0:
+        if rank >= wanted:
             continue
-        atomic_store(pool + MEMBERS + rank * MEMBER_BYTES, last)
+        tid = join(pool, state, wanted)
+        if tid == 0:
+            continue
         turn = 0
         state = atomic_load(pool + STATE)
         while state & SEALED == 0:
@@ -203,10 +184,13 @@ def worker(pool: int, rank: int, first: int, awake: int, futex: int) -> int:
             turn += 1
             state = atomic_load(pool + STATE)
         team = state & COUNT
-        tid = team_rank(pool, rank, team, last)
+        if team == wanted:
+            # In a whole team a core sees the same part of the data in every launch.
+            tid = rank
         table = atomic_load(pool + TABLE)
         rows = atomic_load(pool + ROWS)
-        run_table(pool, table, rows, atomic_load(pool + PROFILE), tid, team, last)
+        profile = atomic_load(pool + PROFILE)
+        run_table(pool, table, rows, profile, tid, team, atomic_load(pool + STAMP))
         atomic_add(pool + FINISHED, 1)
 
 
@@ -229,6 +213,7 @@ def run_on_pool(pool: int, table: int, rows: int, profile: int, wanted: int, pat
     atomic_store(pool + PROFILE, profile)
     atomic_store(pool + WANTED, wanted)
     atomic_store(pool + FINISHED, 0)
+    stamp = atomic_load(pool + STAMP)
     next_generation(pool, 1)
     turn = 0
     deadline = 0
@@ -245,11 +230,12 @@ def run_on_pool(pool: int, table: int, rows: int, profile: int, wanted: int, pat
         turn += 1
         state = atomic_load(pool + STATE)
     team: int = state & COUNT
-    run_table(pool, table, rows, profile, 0, team, state >> 32)
+    run_table(pool, table, rows, profile, 0, team, stamp)
     turn = 0
     while atomic_load(pool + FINISHED) != team - 1:
         wait_turn(turn)
         turn += 1
+    atomic_store(pool + STAMP, stamp + rows)
     atomic_store(pool + BUSY, 0)
     return team
 

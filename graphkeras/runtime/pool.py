@@ -78,7 +78,7 @@ class Pool:
 
     def __init__(self, threads: int, futex: bool = sys.platform == "linux") -> None:
         self.threads = threads
-        words = (_HEAD_LINES + 2 * threads + 1) * _LINE // 8
+        words = (_HEAD_LINES + threads + 1) * _LINE // 8
         self._block = np.zeros(words, np.int64)
         begin = self._block.ctypes.data
         self.address = -(-begin // _LINE) * _LINE

@@ -224,6 +224,22 @@ def test_the_count_is_public():
     assert graphkeras.get_num_threads is pool.get_num_threads
 
 
+@pytest.mark.parametrize("generation", [2**31 - 2, 2**32 - 3])
+def test_generations_wrap(team, generation: int):
+    old = team(3)
+    state = (old.address - old._block.ctypes.data) // 8
+    probe = Probe()
+    probe.job.attach(old)
+    # After a launch the team is sealed, so that the generation may be written under the workers.
+    probe.job.run()
+    halves = old._block[state : state + 1].view(np.uint32)
+    halves[1] = generation
+    probe.words[:] = 0
+    sizes = Counter(probe.job.run() for _ in range(300))
+    assert probe.violations == 0
+    assert probe.words[0] == sum(10 * size * times for size, times in sizes.items())
+
+
 def test_a_forked_child_has_threads_of_its_own(run_script: Script):
     output = run_script(
         """
