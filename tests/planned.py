@@ -41,7 +41,7 @@ class Memory:
         self.graph = graph
         self.plan: MemoryPlan = plan_memory(graph)
         self.sizes = bind_sizes([v.type for v in graph.inputs], arrays)
-        self.layout = self.plan.layout(self.sizes)
+        self.layout = self.plan.arena.layout(self.sizes)
         self.inputs = [array.copy() for array in arrays]
         self.outputs = [np.empty(v.type.concrete(self.sizes), v.type.dtype) for v in graph.outputs]
         self.arena = np.full(self.layout.peak_bytes, 0xFF, np.uint8)

@@ -61,7 +61,7 @@ def layout(graph: Graph, sizes: Mapping[str, int]) -> Layout | None:
     nodes = [node for node in graph.nodes if get_op(node.op).kind is not Kind.CONSTANT]
     if not all(node.body is not None for node in nodes):
         return None
-    return plan_memory(graph).layout(sizes)
+    return plan_memory(graph).arena.layout(sizes)
 
 
 def _peak(graph: Graph, sizes: Mapping[str, int]) -> str:

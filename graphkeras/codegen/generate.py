@@ -17,16 +17,16 @@ def generate(graph: Graph) -> Program:
     plan = plan_memory(graph)
     launches = []
     scratch = 0
-    for node in graph.nodes:
+    for position, node in enumerate(graph.nodes):
         if node.body is None:
             continue
-        launch, needed = _launch(node, plan)
+        launch, needed = _launch(position, node, plan)
         launches.append(launch)
         scratch = max(scratch, needed)
-    return Program(graph, tuple(launches), plan.constants, plan.layout, scratch)
+    return Program(graph, tuple(launches), plan.constants, plan.arena, scratch)
 
 
-def _launch(node: Node, plan: MemoryPlan) -> tuple[Launch, int]:
+def _launch(position: int, node: Node, plan: MemoryPlan) -> tuple[Launch, int]:
     names: dict[Buffer, str] = {}
     operands = [names.setdefault(plan.places[v], f"x{i}") for i, v in enumerate(node.inputs)]
     results = [names.setdefault(plan.places[v], f"y{i}") for i, v in enumerate(node.results)]
@@ -39,5 +39,5 @@ def _launch(node: Node, plan: MemoryPlan) -> tuple[Launch, int]:
     source = KernelSource(kernel.name, print_kernel(kernel), comment)
     types = {names[plan.places[v]]: v.type for v in (*node.results, *node.inputs)}
     footprint = find_footprint(kernel, [types[buffer.name] for buffer in kernel.buffers])
-    launch = Launch(source, tuple(arguments), node, footprint)
+    launch = Launch(source, tuple(arguments), position, footprint)
     return launch, kernel.scratch_bytes

@@ -3,21 +3,22 @@
     launches     kernel source + arguments, in execution order
     arguments    every kernel is `void kernel(int64 tid, int64 nthreads, int64* argv)`;
                  argv holds one int64 per `Argument`: a byte address or a run-time size
-    layout       byte offset of every arena buffer for given run-time sizes
+    arena        who shares memory; gives the byte offset of every buffer for given sizes
 
 The runtime knows nothing of ops, and code generation nothing of threads or addresses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from graphkeras.codegen.spans import Footprint
 from graphkeras.ir.dims import Dim, Shape, product
-from graphkeras.ir.graph import Graph, Node
+from graphkeras.ir.graph import Graph
 from graphkeras.ir.op import Array, Kind, get_op
-from graphkeras.passes.memory import Buffer, Layout
+from graphkeras.passes.memory import Arena, Buffer
 
 GRAIN = 8192
 """Elements worth a thread of their own: about 2 us of work, ten times a barrier."""
@@ -68,8 +69,8 @@ class Launch:
 
     kernel: KernelSource
     arguments: tuple[Argument, ...]
-    node: Node
-    """The scheduled node this launch computes, for profiles and errors."""
+    node: int
+    """Position in `Program.graph.nodes` of what this launch computes, for profiles."""
     footprint: Footprint | None = None
     """What each thread touches. None: not known, so all threads wait before and after it."""
 
@@ -78,10 +79,17 @@ class Launch:
 class Program:
     """A compiled graph, before its kernels are made native."""
 
-    graph: Graph
-    """The final graph: every node one or more launches."""
+    signature: Graph
+    """A graph with the program's name, inputs, outputs and aliases."""
     launches: tuple[Launch, ...]
     constants: tuple[Array, ...]
-    layout: Callable[[Mapping[str, int]], Layout]
+    arena: Arena
     scratch_bytes: int
     """Scratch memory of one thread; a multiple of 64, 0 where no kernel needs any."""
+    schedule: Callable[[], Graph] | None = None
+    """Makes the final graph of a program that was kept without it; None: it is `signature`."""
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The final graph: every node a constant, or one or more launches."""
+        return self.schedule() if self.schedule else self.signature

@@ -8,7 +8,7 @@ Liveness over the schedule, in-place reuse, then offsets by best fit, largest bu
     t2                 ▇▇▇▇▇         takes t0's place otherwise
 
 Who overlaps whom depends on the schedule only, so it is found once; offsets depend on the batch
-size and are made for each size asked for (`MemoryPlan.layout`), in well under a millisecond.
+size and are made for each size asked for (`Arena.layout`), in well under a millisecond.
 """
 
 from __future__ import annotations
@@ -81,12 +81,10 @@ class ArenaBuffer:
 
 
 @dataclass(frozen=True)
-class MemoryPlan:
-    """Where every value of a scheduled graph lives."""
+class Arena:
+    """The buffers that share one block of memory."""
 
-    places: Mapping[Value, Buffer]
-    buffers: tuple[ArenaBuffer, ...]
-    constants: tuple[Array, ...]
+    buffers: tuple[ArenaBuffer, ...] = ()
 
     def layout(self, sizes: Mapping[str, int]) -> Layout:
         """Offsets for the given run-time sizes: largest first, lowest gap that fits."""
@@ -127,6 +125,15 @@ class MemoryPlan:
         )
 
 
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Where every value of a scheduled graph lives."""
+
+    places: Mapping[Value, Buffer]
+    arena: Arena
+    constants: tuple[Array, ...]
+
+
 def plan_memory(graph: Graph) -> MemoryPlan:
     """Places for every value of a scheduled graph of `fused` nodes and constants."""
     places: dict[Value, Buffer] = {v: Buffer(Place.INPUT, i) for i, v in enumerate(graph.inputs)}
@@ -143,11 +150,11 @@ def plan_memory(graph: Graph) -> MemoryPlan:
             places[value] = Buffer(Place.INPUT, graph.aliases[i])
         elif value not in places:
             places[value] = Buffer(Place.OUTPUT, i)
-    buffers = _Arena(graph, launches, places).assign()
-    return MemoryPlan(places, tuple(buffers), tuple(constants))
+    arena = Arena(tuple(_Assignment(graph, launches, places).buffers()))
+    return MemoryPlan(places, arena, tuple(constants))
 
 
-class _Arena:
+class _Assignment:
     def __init__(self, graph: Graph, launches: list[Node], places: dict[Value, Buffer]) -> None:
         self.places = places
         self.launches = launches
@@ -156,7 +163,7 @@ class _Arena:
             for value in (*node.results, *node.inputs):
                 self.last_use[value] = t
 
-    def assign(self) -> list[ArenaBuffer]:
+    def buffers(self) -> list[ArenaBuffer]:
         """Buffers, with `places` filled in for the values in them."""
         buffers: list[ArenaBuffer] = []
         for t, node in enumerate(self.launches):

@@ -75,7 +75,7 @@ class Slots:
                 else:
                     dims.setdefault(argument, []).append(self.count)
                 self.count += 1
-        graph = program.graph
+        graph = program.signature
         self.inputs = [of[Place.INPUT].get(i, []) for i in range(len(graph.inputs))]
         self.outputs = {
             k: of[Place.OUTPUT].get(k, [])

@@ -73,11 +73,11 @@ class Executable:
         self.program = program
         self.threads = threads
         self.records: Sequence[Any] = ()
-        self._signature = Signature(program.graph)
+        self._signature = Signature(program.signature)
         self._slots = Slots(program)
         for index, slots in self._slots.outputs.items():
             if not slots:
-                raise ValueError(f"no launch of {program.graph.name!r} writes output {index}")
+                raise ValueError(f"no launch of {program.signature.name!r} writes output {index}")
         begin = time.perf_counter()
         self._kernels = kernel_cache.load([launch.kernel for launch in program.launches])
         self.compile_seconds = time.perf_counter() - begin
@@ -86,7 +86,7 @@ class Executable:
         self._layouts: dict[tuple[tuple[str, int], ...], Layout] = {}
         self._teams: dict[tuple[object, ...], Array] = {}
         self._free: deque[Context] = deque()
-        self._state = threading.Lock() if program.graph.aliases else None
+        self._state = threading.Lock() if program.signature.aliases else None
         _executables.add(self)
 
     def __call__(self, inputs: Sequence[Array], state: Sequence[Array] = ()) -> tuple[Array, ...]:
@@ -186,7 +186,7 @@ class Executable:
         if key not in self._layouts:
             if len(self._layouts) >= _REMEMBERED:
                 self._layouts.clear()
-            self._layouts[key] = self.program.layout(dict(sizes))
+            self._layouts[key] = self.program.arena.layout(dict(sizes))
         return self._layouts[key]
 
     def barriers(self, sizes: Mapping[str, int], threads: int) -> int:
@@ -248,7 +248,7 @@ class Executable:
         return self._bindings[shapes]
 
     def _new_binding(self, sizes: Mapping[str, int]) -> Binding:
-        types = [value.type for value in self.program.graph.outputs]
+        types = [value.type for value in self.program.signature.outputs]
         outputs = tuple(
             (slots, types[index].concrete(sizes), np.dtype(types[index].dtype))
             for index, slots in self._slots.outputs.items()

@@ -211,8 +211,9 @@ def make_profile(
     waits = np.median((times[..., 2] - times[..., 1]).mean(axis=1), axis=0) / 1e9
     kernels = []
     for launch, seconds, waiting in zip(program.launches, work, waits, strict=True):
-        operations = evaluate(flops(launch.node), sizes)
-        nbytes = evaluate(traffic(launch.node), sizes)
+        node = program.graph.nodes[launch.node]
+        operations = evaluate(flops(node), sizes)
+        nbytes = evaluate(traffic(node), sizes)
         roof = None
         if machine is not None and level is not None and seconds > 0:
             roof = machine.least_seconds(operations, nbytes, level) / float(seconds)
@@ -220,8 +221,8 @@ def make_profile(
         kernels.append(
             KernelProfile(
                 launch.kernel.name,
-                launch.node.loc.layer or str(launch.node.loc),
-                launch.node.loc.phase,
+                node.loc.layer or str(node.loc),
+                node.loc.phase,
                 float(seconds),
                 float(waiting),
                 parts,
@@ -231,7 +232,7 @@ def make_profile(
             )
         )
     return Profile(
-        program.graph.name,
+        program.signature.name,
         dict(sizes),
         threads,
         count,
@@ -245,7 +246,7 @@ def make_profile(
 
 def _memory(program: Program, sizes: Mapping[str, int], layout: Layout) -> int:
     """Bytes of all the memory that a run touches."""
-    graph = program.graph
+    graph = program.signature
     read = {
         argument.index
         for launch in program.launches

@@ -26,4 +26,4 @@ def compiled_steps(model: Any) -> dict[str, Executable]:
     from graphkeras.runtime.executable import Executable
 
     executables = [step.executable for step in model.training_state.steps.made()]
-    return {e.program.graph.name: e for e in executables if isinstance(e, Executable)}
+    return {e.program.signature.name: e for e in executables if isinstance(e, Executable)}

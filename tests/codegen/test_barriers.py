@@ -37,7 +37,6 @@ from graphkeras.codegen.spans import (
 from graphkeras.compiler import compile_graph, optimize
 from graphkeras.ir import Builder, Graph, Size, TensorType, Value
 from graphkeras.ir.dims import Dim, evaluate
-from graphkeras.ir.graph import Node
 from graphkeras.passes.memory import Buffer, Layout, Place
 from graphkeras.runtime import kernel_cache, pool
 from graphkeras.runtime.barriers import find_barriers
@@ -283,14 +282,10 @@ class _Hand:
 
     source = KernelSource("hand", "")
 
-    def __init__(self) -> None:
-        x = Value(TensorType((N,)), None, 0, "x")
-        self.node = Node("hand", (x,), {}, (TensorType((N,)),))
-
     def launch(self, *touched: tuple[Buffer, bool, Form | None], multiple: int = 1) -> Launch:
         accesses = tuple(Access(i, w, form, N, 4) for i, (_, w, form) in enumerate(touched))
         footprint = Footprint(accesses, N, N, 1, multiple)
-        return Launch(self.source, tuple(b for b, _, _ in touched), self.node, footprint)
+        return Launch(self.source, tuple(b for b, _, _ in touched), 0, footprint)
 
 
 def layout(*offsets: int) -> Layout:
@@ -337,7 +332,7 @@ def test_the_cut_of_the_rows_counts() -> None:
 def test_a_kernel_that_is_not_understood_stands_alone() -> None:
     hand = _Hand()
     known = hand.launch((ARENA[0], True, ROW))
-    unknown = Launch(hand.source, (ARENA[1],), hand.node)
+    unknown = Launch(hand.source, (ARENA[1],), 0)
     rows = [known, unknown, known, known]
     assert find_barriers(rows, {"N": 8}, layout(0, 64), 2) == [True, True, False, False]
 

@@ -32,7 +32,7 @@ def lifetimes(graph: Graph, plan: MemoryPlan) -> dict[Value, tuple[int, int]]:
 
 def check_plan(graph: Graph, sizes: dict[str, int]) -> None:
     plan = plan_memory(graph)
-    layout = plan.layout(sizes)
+    layout = plan.arena.layout(sizes)
     assert layout.lower_bound_bytes <= layout.peak_bytes <= layout.unplanned_bytes
     assert all(offset % ALIGNMENT == 0 for offset in layout.offsets)
     spans = lifetimes(graph, plan)
@@ -82,19 +82,19 @@ def test_an_elementwise_kernel_takes_its_operands_memory() -> None:
         if node.attrs["pattern"] == "loop":
             (operand,) = node.inputs
             assert plan.places[node.results[0]] == plan.places[operand]
-    assert [len(buffer.types) for buffer in plan.buffers] == [2, 2, 2, 1]
+    assert [len(buffer.types) for buffer in plan.arena.buffers] == [2, 2, 2, 1]
 
 
 def test_the_peak_of_a_chain_does_not_grow_with_its_length() -> None:
     sizes = {"N": 10}
-    short, long = (plan_memory(chain(n)).layout(sizes) for n in (3, 12))
+    short, long = (plan_memory(chain(n)).arena.layout(sizes) for n in (3, 12))
     assert short.peak_bytes == long.peak_bytes == 2 * 10 * 64 * 4
     assert long.unplanned_bytes > 3 * short.unplanned_bytes
 
 
 @pytest.mark.parametrize("n", [1, 7, 1000])
 def test_the_layout_grows_with_the_batch(n: int) -> None:
-    layout = plan_memory(chain(3)).layout({"N": n})
+    layout = plan_memory(chain(3)).arena.layout({"N": n})
     assert layout.peak_bytes == layout.lower_bound_bytes == 2 * n * 64 * 4
 
 
@@ -127,7 +127,7 @@ def test_inputs_outputs_and_constants_are_not_in_the_arena() -> None:
 def test_a_graph_without_intermediate_values_needs_no_arena() -> None:
     b = Builder("g")
     x = b.input(TensorType((N,)), "x")
-    layout = plan_memory(scheduled(b.build([b.emit("exp", x)]))).layout({"N": 5})
+    layout = plan_memory(scheduled(b.build([b.emit("exp", x)]))).arena.layout({"N": 5})
     assert (layout.offsets, layout.peak_bytes, layout.unplanned_bytes) == ((), 0, 0)
 
 
@@ -138,4 +138,4 @@ def test_sizes_are_rounded_up_to_cache_lines() -> None:
     z = b.emit("cumsum", b.emit("reverse", y, axes=(0,)), axis=0, reverse=False)
     graph = scheduled(b.build([z]))
     for n, bytes_of_two in ((1, 128), (16, 128), (17, 256)):
-        assert plan_memory(graph).layout({"N": n}).peak_bytes == bytes_of_two
+        assert plan_memory(graph).arena.layout({"N": n}).peak_bytes == bytes_of_two

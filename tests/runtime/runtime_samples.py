@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +10,7 @@ from graphkeras.codegen.program import KernelSource, Launch, Program
 from graphkeras.ir.dims import Size
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.types import TensorType
-from graphkeras.passes.memory import Buffer, Layout, Place
+from graphkeras.passes.memory import Arena, ArenaBuffer, Buffer, Place
 
 N = Size.symbol("N")
 
@@ -86,10 +85,6 @@ def kernel(tid, nthreads, argv):
 """Sum of each row of four, by way of 64 bytes of scratch a thread."""
 
 
-def _padded(nbytes: int) -> int:
-    return -(-nbytes // 64) * 64
-
-
 def pipeline(stages: int = 3) -> Program:
     """`y = 2 * (x + stages)` for `x: f32[N,4]`, by way of the arena."""
     kind = TensorType((N, 4))
@@ -98,16 +93,11 @@ def pipeline(stages: int = 3) -> Program:
     graph = Graph("pipeline", (x,), (node,), (node.result,))
     add, double = elementwise("x[i] + 1"), elementwise("2 * x[i]")
     places = [Buffer(Place.INPUT, 0), *(Buffer(Place.ARENA, i) for i in range(stages))]
-    launches = [Launch(add, (a, b, 4 * N), node) for a, b in pairwise(places)]
+    launches = [Launch(add, (a, b, 4 * N), 0) for a, b in pairwise(places)]
     last = (places[-1], Buffer(Place.OUTPUT, 0), 4 * N)
-    launches.append(Launch(double, last, node))
-
-    def layout(sizes: Mapping[str, int]) -> Layout:
-        size = _padded(16 * sizes["N"])
-        both = tuple(size * (i % 2) for i in range(stages))
-        return Layout(both, 2 * size, stages * size, 2 * size)
-
-    return Program(graph, tuple(launches), (), layout, 0)
+    launches.append(Launch(double, last, 0))
+    arena = Arena(tuple(ArenaBuffer((kind,), i, i + 1) for i in range(stages)))
+    return Program(graph, tuple(launches), (), arena, 0)
 
 
 def update() -> Program:
@@ -120,10 +110,10 @@ def update() -> Program:
     add = elementwise("y[i] + x[i]")
     here = Buffer(Place.INPUT, 1)
     launches = (
-        Launch(copy, (here, Buffer(Place.OUTPUT, 0), 4), node),
-        Launch(add, (Buffer(Place.INPUT, 0), here, 4), node),
+        Launch(copy, (here, Buffer(Place.OUTPUT, 0), 4), 0),
+        Launch(add, (Buffer(Place.INPUT, 0), here, 4), 0),
     )
-    return Program(graph, launches, (), lambda sizes: Layout((), 0, 0, 0), 0)
+    return Program(graph, launches, (), Arena(), 0)
 
 
 def row_sums() -> Program:
@@ -132,8 +122,8 @@ def row_sums() -> Program:
     node = Node("reduce_sum", (x,), {"axes": (1,)}, (TensorType((N,)),), "y")
     graph = Graph("row_sums", (x,), (node,), (node.result,))
     arguments = (Buffer(Place.INPUT, 0), Buffer(Place.OUTPUT, 0), N, Buffer(Place.SCRATCH))
-    launches = (Launch(SCRATCH_SUM, arguments, node),)
-    return Program(graph, launches, (), lambda sizes: Layout((), 0, 0, 0), 64)
+    launches = (Launch(SCRATCH_SUM, arguments, 0),)
+    return Program(graph, launches, (), Arena(), 64)
 
 
 def add_constant(value: np.ndarray) -> Program:
@@ -142,6 +132,6 @@ def add_constant(value: np.ndarray) -> Program:
     node = Node("neg", (x,), {}, (TensorType((4,)),), "y")
     graph = Graph("constants", (x,), (node,), (node.result,))
     arguments = (Buffer(Place.CONSTANT, 1), Buffer(Place.OUTPUT, 0), 4)
-    launches = (Launch(elementwise("x[i]"), arguments, node),)
+    launches = (Launch(elementwise("x[i]"), arguments, 0),)
     constants = (np.zeros(3, np.int8), value)
-    return Program(graph, launches, constants, lambda sizes: Layout((), 0, 0, 0), 0)
+    return Program(graph, launches, constants, Arena(), 0)

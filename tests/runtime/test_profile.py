@@ -65,7 +65,7 @@ def report(machine: Machine | None = MACHINE) -> Profile:
     second = [[[0, 6_000, 10_500], [10_500, 20_500, 20_500]]]
     run = np.array(first + second, np.int64)
     runs = np.stack([run + 1_000_000, run + 2_000_000, 2 * run + 5_000_000])
-    return make_profile(program, {"N": 100}, program.layout({"N": 100}), runs, machine)
+    return make_profile(program, {"N": 100}, program.arena.layout({"N": 100}), runs, machine)
 
 
 def test_times_are_of_the_slowest_thread_and_medians() -> None:
