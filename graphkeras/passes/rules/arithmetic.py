@@ -97,6 +97,15 @@ def _same_operands(m: Match) -> Value | None:
     return left if left is right else None
 
 
+def _sum_of_same(m: Match) -> Value | None:
+    """Rule: x + x -> x * 2 on floats, the same bits: a factor, which sums are rid of.
+
+    The gradient of a square is such a sum; see `rules/sums.py` for what becomes of it.
+    """
+    left, right = m.node.inputs
+    return m.builder.emit("mul", left, m.full(2)) if left is right and m.is_float else None
+
+
 def _difference_of_same(m: Match) -> Value | None:
     """Rule: x - x -> 0 and x ^ x -> 0, not on floats (infinity minus itself is NaN)."""
     left, right = m.node.inputs
@@ -231,6 +240,7 @@ ARITHMETIC: tuple[Rule, ...] = (
     Rule(("and", "or", "xor"), _true_operand),
     Rule(("max", "min"), _extreme_bound),
     Rule(("max", "min", "and", "or"), _same_operands),
+    Rule(("add",), _sum_of_same),
     Rule(("sub", "xor"), _difference_of_same),
     Rule(("mul", "div"), _times_minus_one),
     Rule(("div",), _division_by_power_of_two),
