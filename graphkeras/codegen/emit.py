@@ -208,6 +208,16 @@ class KernelWriter:
             yield
         self.blocks[-1].body.append(statement)
 
+    def define(self, name: str, value: str) -> str:
+        """A definition in front of the kernel; returns its name, with a number where it is taken."""
+        known = dict(line.split(" = ", 1) for line in self.helpers)
+        unique = next(
+            n for i in count() if known.get(n := f"{name}_{i}" if i else name, value) == value
+        )
+        if unique not in known:
+            self.helpers.append(f"{unique} = {value}")
+        return unique
+
     def add_scratch(self, dtype: str, elements: int, itemsize: int, prefix: str) -> str:
         """A per-thread scratch buffer; returns its name."""
         name = self.fresh(prefix)

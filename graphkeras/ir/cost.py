@@ -1,7 +1,7 @@
 """How much a node computes and moves, from the rules of the op table alone.
 
 The counts are those of the definition, not of a kernel's tricks, as is usual for rates: a
-convolution counts its products with padding, and a kernel that computes a value twice counts
+convolution counts its products with padding (not those with zeros between pixels), and a kernel that computes a value twice counts
 it once. A rate above the machine's peak therefore means that a kernel found a shorter way.
 """
 
@@ -30,7 +30,8 @@ def flops(node: Node) -> Dim:
     if op.kind is Kind.CONTRACT:
         assert op.contraction is not None
         rule = op.contraction(node)
-        return 2 * product((*rule.batch, *rule.m, *rule.n, *rule.k))
+        parts = rule.phases or (rule,)
+        return sum((2 * product((*p.batch, *p.m, *p.n, *p.k)) for p in parts), start=0)
     if op.kind is Kind.REDUCE:
         assert op.reduction is not None
         return node.types[0].numel * product(op.reduction(node).space)

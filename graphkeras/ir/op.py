@@ -170,6 +170,9 @@ class Contraction:
     """Where `lhs` has conditions: the tensor without conditions that it amounts to."""
     together: int = 0
     """Number of last dims of m whose positions are finished together; see `ir.regroup`."""
+    phases: tuple[Contraction, ...] = ()
+    """The same in parts, each of every few rows, that leave out the zeros between the elements of
+    `lhs`; none where there are no such zeros. Where a part has no k, its result is zero."""
 
 
 class Loops(Protocol):

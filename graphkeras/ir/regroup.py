@@ -92,6 +92,7 @@ def regroup(contraction: Node, windows: Node) -> Regrouped | None:
             out=lambda b, m, n: rule.out(b, whole(m), n),
             view=view and replace(view, place=lambda b, m, k: view.place(b, whole(m), k)),
             together=len(inner),
+            phases=(),
         ),
         lambda b, m, n: rule.out(b, m[: len(rule.m)], n),
         windows,

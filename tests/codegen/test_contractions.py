@@ -168,6 +168,24 @@ CONVOLUTIONS = {
     "few pixels, many filters": convolution((4, 4, 12), (3, 3, 12, 270), **SAME),
     "k is cut": convolution((4, 3, 1030), (3, 3, 1030, 4), **SAME),
     "3D": convolution((4, 5, 6, 3), (3, 2, 3, 3, 5), padding=((1, 1), (0, 1), (1, 0))),
+    "dilated image": convolution(
+        (6, 5, 18), (3, 3, 18, 20), padding=((2, 1), (1, 2)), lhs_dilation=(2, 2)
+    ),
+    "dilated image, phases without taps": convolution(
+        (5, 4, 6), (1, 1, 6, 7), padding=((0, 1), (0, 2)), lhs_dilation=(2, 3)
+    ),
+    "dilated image with strides": convolution(
+        (5, 6, 7), (4, 3, 7, 9), padding=((3, 2), (1, 1)), lhs_dilation=(4, 3), strides=(2, 2)
+    ),
+    "dilated image, dilated taps": convolution(
+        (5, 7, 3), (3, 4, 3, 9), padding=((4, 2), (-1, 1)), lhs_dilation=(2, 2), rhs_dilation=(2, 3)
+    ),
+    "dilated image, fewer windows than phases": convolution(
+        (2, 2, 3), (2, 7, 3, 5), padding=((0, 0), (0, 1)), lhs_dilation=(2, 6)
+    ),
+    "dilated image, many phases": convolution(
+        (4, 3, 5), (7, 6, 5, 6), padding=((6, 5), (4, 6)), lhs_dilation=(5, 4)
+    ),
     "one channel": convolution((11, 11, 1), (5, 5, 1, 6)),
     "everything": convolution((8, 7, 6), (3, 2, 3, 34), **UNEVEN),
     "depthwise": convolution((7, 7, 5), (3, 3, 1, 5), strides=(2, 2), groups=5, **SAME),
@@ -245,4 +263,23 @@ def test_a_depthwise_convolution_with_what_surrounds_it(
     y = b.emit("conv", x, moved, **attrs)
     spread = b.emit("broadcast", shift, shape=y.type.shape, dims=(3,))
     result = b.emit("tanh", b.emit("add", y, spread))
+    check(Case(b.build([result]), [{"N": n} for n in (0, 1, 5)]), cpu)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("window", [1, 3])
+def test_the_gradient_of_a_strided_convolution_with_what_surrounds_it(
+    window: int, cpu: str
+) -> None:
+    """Rows without any tap get what follows the convolution as well."""
+    b = Builder("gradient")
+    dy = b.input(TensorType((N, 5, 4, 6)), "dy")
+    w = b.input(TensorType((window, window, 7, 6)), "w")
+    edge = ((window - 1) // 2, window // 2 + 1)
+    turned = b.emit("transpose", b.emit("reverse", w, axes=(0, 1)), perm=(0, 1, 3, 2))
+    attrs = {"strides": (1, 1), "lhs_dilation": (2, 2), "rhs_dilation": (1, 1), "groups": 1}
+    dx = b.emit("conv", dy, turned, padding=(edge, edge), **attrs)
+    other, shift = b.input(dx.type, "other"), b.input(TensorType((7,)), "shift")
+    spread = b.emit("broadcast", shift, shape=dx.type.shape, dims=(3,))
+    result = b.emit("tanh", b.emit("add", b.emit("add", dx, other), spread))
     check(Case(b.build([result]), [{"N": n} for n in (0, 1, 5)]), cpu)

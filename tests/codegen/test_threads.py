@@ -118,6 +118,14 @@ class Graphs:
         y = self.emit("conv", x, w, strides=(1, 1), padding=padding, groups=1, **dilation)
         return self.emit("tanh", y)
 
+    def convolution_of_a_dilated_image(self) -> Value:
+        self.batch = 11
+        x, w = self.input(N, 9, 8, 13), self.input(3, 1, 13, 19)
+        dilation = {"lhs_dilation": (2, 2), "rhs_dilation": (1, 1)}
+        padding = ((1, 2), (0, 1))
+        y = self.emit("conv", x, w, strides=(1, 1), padding=padding, groups=1, **dilation)
+        return self.emit("tanh", y)
+
     def depthwise(self) -> Value:
         self.batch = 5
         x, w = self.input(N, 23, 31, 37), self.input(3, 3, 1, 37)

@@ -45,6 +45,11 @@ def test_operations_follow_from_the_rules_of_the_op_table() -> None:
     padding = ((1, 1), (1, 1))
     conv = b.emit("conv", image, kernel, strides=(2, 2), padding=padding, groups=1, **dilation)
     assert flops(conv.producer) == 2 * N * 4 * 4 * 16 * 27
+    dilation["lhs_dilation"] = (2, 2)
+    conv = b.emit("conv", image, kernel, strides=(1, 1), padding=padding, groups=1, **dilation)
+    assert conv.type.shape == (N, 15, 15, 16)
+    # Of 15 positions 8 meet one tap with a pixel, and 7 meet two.
+    assert flops(conv.producer) == 2 * N * (8 + 7 * 2) ** 2 * 16 * 3
 
 
 def test_integers_do_no_floating_point_work_and_operands_count_once() -> None:

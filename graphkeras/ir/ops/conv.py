@@ -7,12 +7,16 @@ With x dilated by `lhs_dilation` (zeros between elements) and padded, every spat
 so an element of x meets an element of w in the same way in all three products: y from x and w
 (`conv`), dw from x and dy (`conv_kernel_grad`), and dx from dy and w, which is a `conv` again
 with stride and lhs_dilation swapped and the kernel turned around.
+
+Zeros of the padding and of the dilation stand for elements that are not there: whether they are
+multiplied is left to who computes, so what an infinite or NaN weight makes of them (0 * inf is
+NaN) is not said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -40,7 +44,7 @@ from graphkeras.ir.ops.common import (
     normal,
     static,
 )
-from graphkeras.ir.ops.conv_geometry import Geometry, geometry
+from graphkeras.ir.ops.conv_geometry import Geometry, Phase, geometry
 from graphkeras.ir.ops.slice_pad import pad_array
 from graphkeras.ir.scalar import Expr
 from graphkeras.ir.types import TensorType
@@ -245,6 +249,14 @@ def _view(
 
 def _conv_contraction(node: Node) -> Contraction:
     g = _conv_geometry([v.type for v in node.inputs], node.attrs)
+    whole = _phase_contraction(node, Phase(g, ((0, 1),) * len(g.x), ((0, 1),) * len(g.x)))
+    if max(g.lhs_dilation) == 1:
+        return whole
+    return replace(whole, phases=tuple(_phase_contraction(node, each) for each in g.phases()))
+
+
+def _phase_contraction(node: Node, phase: Phase) -> Contraction:
+    g = phase.geometry
     channels, filters = g.channels // g.groups, g.filters // g.groups
     batch: Dim = node.inputs[0].type.shape[0]
 
@@ -260,8 +272,8 @@ def _conv_contraction(node: Node) -> Contraction:
         n=(filters,),
         k=(*g.kernel, channels),
         lhs=lhs,
-        rhs=lambda i, k, n: ([*k, _channel(i, filters, n[0])], []),
-        out=lambda i, m, n: [*m, _channel(i, filters, n[0])],
+        rhs=lambda i, k, n: ([*phase.tap(k[:-1]), k[-1], _channel(i, filters, n[0])], []),
+        out=lambda i, m, n: [m[0], *phase.window(m[1:]), _channel(i, filters, n[0])],
         view=_view(
             g,
             batch,

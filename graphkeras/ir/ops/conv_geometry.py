@@ -2,12 +2,22 @@
 
 x, dilated by `lhs_dilation` and padded      0 0 x . x . x 0      low = 2, gap = 2, high = 1
 window o, kernel position k                      ^ o * stride + k * rhs_dilation
+
+Where x is dilated, window o meets elements of x with every few kernel positions only, the same
+ones for every few windows: a *phase* is those windows and those kernel positions, and is a
+convolution of x as it is. The gradient of a 3x3 convolution with stride 2 has four, which
+compute a quarter of the products:
+
+    dy dilated    . 0 . 0 . 0 .        even windows    w[1]           of dy[o]
+    3 positions   w w w                odd windows     w[0], w[2]     of dy[o], dy[o + 1]
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product as combinations
+from math import gcd
 from typing import Any
 
 from graphkeras.ir.op import Attrs
@@ -86,6 +96,86 @@ class Geometry:
                 conditions.append(equal_index(at % gap, as_index(0)))
             where.append(at // gap)
         return where, conditions
+
+    def phases(self) -> list[Phase]:
+        """The phases that the windows fall into: one where x is not dilated."""
+        axes = [self._phases_along(d) for d in range(len(self.x))]
+        return [self._phase(each) for each in combinations(*axes)]
+
+    def _phases_along(self, d: int) -> list[_Along]:
+        gap, stride, spread = self.lhs_dilation[d], self.strides[d], self.rhs_dilation[d]
+        apart, tap_step = gap // gcd(gap, stride), gap // gcd(gap, spread)
+        found = []
+        for first in range(min(apart, self.y[d])):
+            low = self.padding[d][0] - first * stride
+            meeting = (t for t in range(tap_step) if (t * spread - low) % gap == 0)
+            tap = next(meeting, self.kernel[d])
+            found.append(
+                _Along(
+                    first,
+                    apart,
+                    -(-(self.y[d] - first) // apart),
+                    tap,
+                    tap_step,
+                    max(0, -(-(self.kernel[d] - tap) // tap_step)),
+                    (low - tap * spread) // gap,
+                )
+            )
+        return found
+
+    def _phase(self, axes: Sequence[_Along]) -> Phase:
+        def quotient(steps: Sequence[int], by: Sequence[int]) -> tuple[int, ...]:
+            return tuple(
+                s * each // gap for s, each, gap in zip(steps, by, self.lhs_dilation, strict=True)
+            )
+
+        return Phase(
+            replace(
+                self,
+                kernel=tuple(a.taps for a in axes),
+                y=tuple(a.windows for a in axes),
+                strides=quotient(self.strides, [a.apart for a in axes]),
+                padding=tuple((a.low, 0) for a in axes),
+                lhs_dilation=(1,) * len(axes),
+                rhs_dilation=quotient(self.rhs_dilation, [a.tap_step for a in axes]),
+            ),
+            tuple((a.first, a.apart) for a in axes),
+            tuple((a.tap, a.tap_step) for a in axes),
+        )
+
+
+@dataclass(frozen=True)
+class _Along:
+    """A phase in one spatial dim."""
+
+    first: int
+    apart: int
+    windows: int
+    tap: int
+    tap_step: int
+    taps: int
+    low: int
+    """Zeros in front of x."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Every few windows, and the kernel positions with which they meet elements of x."""
+
+    geometry: Geometry
+    """Of the convolution that the phase is; there may be no kernel positions."""
+    windows: tuple[tuple[int, int], ...]
+    """First window and distance to the next, in each spatial dim."""
+    taps: tuple[tuple[int, int], ...]
+    """First kernel position and distance to the next, in each spatial dim."""
+
+    def window(self, y: Sequence[Expr]) -> list[Expr]:
+        """A window of the phase among all."""
+        return [i * step + first for i, (first, step) in zip(y, self.windows, strict=True)]
+
+    def tap(self, kernel: Sequence[Expr]) -> list[Expr]:
+        """A kernel position of the phase among all."""
+        return [i * step + first for i, (first, step) in zip(kernel, self.taps, strict=True)]
 
 
 def _spatial(op: str, type: TensorType, which: str) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ depthwise.py  where no matrix is left: convolutions of each channel by itself
 """
 
 from graphkeras.codegen.cpu.contract.depthwise import lower_depthwise
+from graphkeras.codegen.cpu.contract.plan import MOST_PHASES
 from graphkeras.codegen.cpu.contract.product import lower_product
 from graphkeras.codegen.lower import Lowering
 from graphkeras.ir.dims import product
@@ -21,7 +22,11 @@ def lower_contraction(lowering: Lowering, hero: Node, rule: Contraction) -> bool
     """Writes the kernel of a contraction of floats; False, and nothing, where there is no tile."""
     if product(rule.n) == 1:
         return lower_depthwise(lowering, hero, rule)
-    lower_product(lowering, hero, rule)
+    if not 0 < len(rule.phases) <= MOST_PHASES:
+        lower_product(lowering, hero, rule)
+        return True
+    for phase in rule.phases:
+        lower_product(lowering, hero, phase)
     return True
 
 

@@ -222,7 +222,7 @@ class _Depthwise:
                 start = writer.let((unit * self.line.positions + first) * self.channels)
 
             def tile(column: Expr, valid: int) -> None:
-                name = self._helper(
+                name = self.writer.define(
                     f"tile_{row}x{valid}",
                     f"line_tile({self.dtype!r}, {self.lanes}, {valid}, {size}, {meets}, "
                     f"{x_steps}, {w_steps}, {target.pitch}, {target.padded})",
@@ -260,11 +260,6 @@ class _Depthwise:
         element = self.writer.pinned(Load(self.dtype, buffer, place), "acc")
         zero = [as_index(0)]
         self.lowering.store_rows(self.hero, self.rule, [element], [channel], m, zero)
-
-    def _helper(self, name: str, factory: str) -> str:
-        """Defines a tile before the kernel; returns its name."""
-        self.writer.helpers.append(f"{name} = {factory}")
-        return name
 
     # ---- lines
 
@@ -368,7 +363,7 @@ class _Depthwise:
         def sums(column: Expr, valid: int) -> None:
             sums = together * taps * -(-valid // self.lanes)
             chains = max(1, min(MOST_CHAINS, self.registers * 9 // 16 // sums))
-            name = self._helper(
+            name = self.writer.define(
                 f"sums_{together}x{valid}",
                 f"line_sums({self.dtype!r}, {self.lanes}, {valid}, {(together, taps)}, {chains}, "
                 f"{parts}, {x_steps}, {y_steps}, {taps * width})",

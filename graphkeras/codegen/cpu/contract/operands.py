@@ -293,8 +293,8 @@ class Operands:
         assert source is not None
         run, far = found
         steps, width = source.strides, plan.width
-        turn = f"turn_{lanes}"
-        writer.helpers.append(f"{turn} = transpose_tile({plan.dtype!r}, {lanes}, {far}, {width})")
+        tile = f"transpose_tile({plan.dtype!r}, {lanes}, {far}, {width})"
+        turn = writer.define(f"turn_{lanes}", tile)
         start = offset(b, steps.dims[0]) + steps.start + panel * far
         with ExitStack() as loops:
             k, place = self._block_of_k(loops, chunk, without=run)

@@ -63,6 +63,9 @@ TAIL_ROWS = (4, 1)
 """Rows of the tiles for what is left of a run whose length is known at run time only."""
 WIDE = 256
 """Columns over which packing a tile's rows of A is soon paid."""
+MOST_PHASES = 16
+"""Phases of a convolution of a dilated image that get loops of their own in its kernel; with more
+the zeros between pixels are multiplied. A gradient with stride 2 has four."""
 SHORT_RUN = 8
 """Rows; several shorter runs share a tile where they can."""
 

@@ -64,8 +64,23 @@ class Rows:
 
 
 def lower_product(lowering: Lowering, hero: Node, rule: Contraction) -> None:
-    """Writes the kernel of a contraction with matrix form."""
-    _Product(lowering, hero, rule).write()
+    """Writes the loops of a contraction with matrix form."""
+    if product(rule.k) == 0:
+        _nothing(lowering, hero, rule)
+    else:
+        _Product(lowering, hero, rule).write()
+
+
+def _nothing(lowering: Lowering, hero: Node, rule: Contraction) -> None:
+    """Rows without a k: what follows the contraction, of zeros."""
+    writer, columns = lowering.writer, product(rule.n)
+    share = Share(product((*rule.batch, *rule.m, columns)))
+    zero = Const(hero.types[0].dtype, 0.0)
+    with writer.parallel(product((*rule.batch, *rule.m)), "row", share) as row:
+        at = [writer.let(i) for i in split_offset(row, (*rule.batch, *rule.m))]
+        b, m = at[: len(rule.batch)], at[len(rule.batch) :]
+        with writer.loop(0, columns, "j") as j:
+            lowering.store_rows(hero, rule, [zero], b, m, split_offset(j, rule.n))
 
 
 class _Product:
@@ -330,12 +345,11 @@ class _Product:
     def _tile(self, rows: int, valid: int) -> str:
         """Name of the tile with `rows` rows and `valid` columns, defined in the helpers."""
         plan = self.plan
-        name = f"tile_{rows}x{valid}"
-        self.writer.helpers.append(
-            f"{name} = product_tile({plan.dtype!r}, {plan.lanes}, {valid}, "
-            f"{plan.runs.rows[:rows]}, {plan.loops}, {plan.block}, {plan.cut is not None})"
+        return self.writer.define(
+            f"tile_{rows}x{valid}",
+            f"product_tile({plan.dtype!r}, {plan.lanes}, {valid}, "
+            f"{plan.runs.rows[:rows]}, {plan.loops}, {plan.block}, {plan.cut is not None})",
         )
-        return name
 
     def _reach(self, buffer: str, start: Expr, width: int, operand: int, count: Expr) -> Reach:
         """What a tile reads of an operand: `width` more than the start, along all its loops."""
