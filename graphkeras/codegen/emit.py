@@ -209,11 +209,10 @@ class KernelWriter:
         self.blocks[-1].body.append(statement)
 
     def define(self, name: str, value: str) -> str:
-        """A definition in front of the kernel; returns its name, with a number where it is taken."""
+        """A definition in front of the kernel; returns its name, numbered where that is taken."""
         known = dict(line.split(" = ", 1) for line in self.helpers)
-        unique = next(
-            n for i in count() if known.get(n := f"{name}_{i}" if i else name, value) == value
-        )
+        names = (f"{name}_{i}" if i else name for i in count())
+        unique = next(each for each in names if known.get(each, value) == value)
         if unique not in known:
             self.helpers.append(f"{unique} = {value}")
         return unique

@@ -1,8 +1,9 @@
 """How much a node computes and moves, from the rules of the op table alone.
 
 The counts are those of the definition, not of a kernel's tricks, as is usual for rates: a
-convolution counts its products with padding (not those with zeros between pixels), and a kernel that computes a value twice counts
-it once. A rate above the machine's peak therefore means that a kernel found a shorter way.
+convolution counts its products with padding (not those with zeros between pixels), and a kernel
+that computes a value twice counts it once. A rate above the machine's peak therefore means that a
+kernel found a shorter way.
 """
 
 from __future__ import annotations
