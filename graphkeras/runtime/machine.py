@@ -31,7 +31,7 @@ LARGEST = 1 << 30
 """Most bytes of memory to measure with."""
 
 FMA_STEPS = 1_000_000
-ROUNDS = 15
+ROUNDS = 20
 ROUND_BYTES = 128 << 20
 """Bytes that a round of a bandwidth measurement moves at least: some milliseconds."""
 
@@ -126,15 +126,8 @@ class Machine:
         return "\n".join(lines)
 
 
-def measure_machine(again: bool = False) -> Machine:
-    """Measures with the threads that run kernels, once a process. Takes about a second.
-
-    Args:
-        again: Whether to forget what this process measured before: a shared machine's rates
-            drift.
-    """
-    if again:
-        _measure.cache_clear()
+def measure_machine() -> Machine:
+    """Measures with the threads that run kernels, once a process. Takes about a second."""
     return _measure(pool.current().threads)
 
 
@@ -148,8 +141,8 @@ def _measure(threads: int) -> Machine:
         levels.append(_level("L3", caches["L3"], max(2 * near, caches["L3"] // 4)))
     far = min(LARGEST, max(64 << 20, 2 * caches["L3"]))
     levels.append(_level("memory", 1 << 62, far))
-    peak = _fma_peak(threads)
-    return Machine(threads, _fma_peak(1) if threads > 1 else peak, peak, tuple(levels))
+    peak = fma_loop(threads).rate()
+    return Machine(threads, fma_loop(1).rate() if threads > 1 else peak, peak, tuple(levels))
 
 
 def cache_sizes(root: Path = SYSTEM) -> dict[str, int]:
@@ -171,49 +164,76 @@ def cache_sizes(root: Path = SYSTEM) -> dict[str, int]:
     return {"L2": found["L2"], "L3": found.get("L3", 0)} if "L2" in found else UNKNOWN_CACHES
 
 
-def _seconds(source: KernelSource, arguments: Sequence[int], threads: int) -> float:
-    """The shortest of some runs of a kernel by a whole team."""
-    (address,) = kernel_cache.load([source])
-    argv = np.array(arguments, np.int64)
-    job = Job(np.array([(address, argv.ctypes.data, 0)], np.int64), threads)
-    job.attach(pool.current())
-    best = float("inf")
-    complete = 0
-    # A team that came together smaller does not count.
-    for _ in range(4 * ROUNDS):
-        begin = time.perf_counter()
-        team = job.run()
-        seconds = time.perf_counter() - begin
-        if team == job.team:
-            best = min(best, seconds)
-            complete += 1
-        if complete == ROUNDS:
-            break
-    return best
+class Loop:
+    """A kernel that does nothing but multiply-adds, or nothing but move bytes.
+
+    Args:
+        source: The kernel.
+        arguments: Its argv.
+        memory: What the arguments point into.
+        threads: Largest team.
+        amount: Operations or bytes of one run by the whole team.
+        of_each: Whether each member does its own part of the amount, however few there are;
+            else the members share all of it.
+    """
+
+    def __init__(
+        self,
+        source: KernelSource,
+        arguments: Sequence[int],
+        memory: Array,
+        threads: int,
+        amount: int,
+        of_each: bool = False,
+    ) -> None:
+        (address,) = kernel_cache.load([source])
+        self._argv = np.array(arguments, np.int64)
+        self._memory = memory
+        self._job = Job(np.array([(address, self._argv.ctypes.data, 0)], np.int64), threads)
+        self._job.attach(pool.current())
+        self._amount = amount
+        self._of_each = of_each
+
+    def run(self) -> float:
+        """Runs it once; returns the operations or bytes that were done."""
+        team = self._job.run()
+        return self._amount * team / self._job.team if self._of_each else self._amount
+
+    def rate(self) -> float:
+        """Operations or bytes a second, by the fastest of some runs."""
+        best = 0.0
+        for _ in range(ROUNDS):
+            begin = time.perf_counter()
+            done = self.run()
+            best = max(best, done / (time.perf_counter() - begin))
+        return best
 
 
-def _fma_peak(threads: int) -> float:
+def fma_loop(threads: int, steps: int = FMA_STEPS) -> Loop:
+    """Multiply-adds on registers, in more chains than hide the latency of one."""
     cpu = target()
     chains = min(24, cpu.registers - 4)
     source = KernelSource("fma_peak", _FMA.format(lanes=cpu.lanes, chains=chains))
     stride = -(-4 * cpu.lanes * (chains + 2) // ALIGNMENT) * ALIGNMENT
     memory, begin = _filled(stride * threads)
-    seconds = _seconds(source, (begin, FMA_STEPS, stride), threads)
-    del memory
-    return 2 * cpu.lanes * chains * FMA_STEPS * threads / seconds
+    amount = 2 * cpu.lanes * chains * steps * threads
+    return Loop(source, (begin, steps, stride), memory, threads, amount, of_each=True)
+
+
+def stream_loop(name: str, nbytes: int) -> Loop:
+    """A loop of `STREAMS` over arrays of so many bytes together, by all threads."""
+    arrays, line = STREAMS[name]
+    memory, begin = _filled(nbytes)
+    count = nbytes // arrays // ALIGNMENT * ALIGNMENT // 4
+    turns = max(1, ROUND_BYTES // nbytes)
+    addresses = [begin + 4 * count * min(i, arrays - 1) for i in range(3)]
+    source = KernelSource(f"stream_{name}", _STREAM.format(line=line))
+    amount = 4 * count * arrays * turns
+    return Loop(source, (*addresses, count, turns), memory, pool.current().threads, amount)
 
 
 def _level(name: str, capacity: int, measured: int) -> Level:
-    memory, begin = _filled(measured)
-    rates = {}
-    for loop, (arrays, line) in STREAMS.items():
-        count = measured // arrays // ALIGNMENT * ALIGNMENT // 4
-        turns = max(1, ROUND_BYTES // measured)
-        addresses = [begin + 4 * count * min(i, arrays - 1) for i in range(3)]
-        source = KernelSource(f"stream_{loop}", _STREAM.format(line=line))
-        seconds = _seconds(source, (*addresses, count, turns), pool.current().threads)
-        rates[loop] = 4 * count * arrays * turns / seconds
-    del memory
+    rates = {loop: stream_loop(loop, measured).rate() for loop in STREAMS}
     return Level(name, capacity, measured, rates)
 
 

@@ -137,25 +137,40 @@ def test_a_depthwise_convolution_works_on_each_channel():
     assert work.bytes == 4 * (2 * 2 * 4 * 4 * 3 + 3)
 
 
-def test_the_roofline_is_measured_again_each_round(monkeypatch):
+class FakeLoop:
+    """Moves the clock on as a loop of a given rate would."""
+
+    clock = 0.0
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    def run(self) -> float:
+        FakeLoop.clock += 1e-3
+        return self.rate * 1e-3
+
+
+def test_the_roofline_is_the_mean_rate_of_a_round(monkeypatch):
+    near, far = (
+        Level("L2", 200_000, 1, {"read": 1e9}),
+        Level("memory", 1 << 62, 77, {"read": 5e7, "copy": 1e8}),
+    )
     asked = []
-
-    def measured(again: bool) -> Machine:
-        asked.append(again)
-        near, far = (
-            Level("L2", 200_000, 1, {"read": 1e9}),
-            Level("memory", 1 << 62, 1, {"read": 1e8}),
-        )
-        return Machine(2, 1e9, 2e9, (near, far))
-
-    monkeypatch.setattr(limits, "measure_machine", measured)
+    fma, stream = FakeLoop(1.5e9), FakeLoop(8e7)
+    monkeypatch.setattr(limits, "measure_machine", lambda: Machine(2, 1e9, 2e9, (near, far)))
+    monkeypatch.setattr(limits, "fma_loop", lambda *given: asked.append(given) or fma)
+    monkeypatch.setattr(limits, "stream_loop", lambda *given: asked.append(given) or stream)
+    monkeypatch.setattr(limits, "perf_counter", lambda: FakeLoop.clock)
     prepared = limits.prepare(Product(100, 100, 100))
     assert prepared.tells_seconds
-    assert [prepared.run(), prepared.run()] == [pytest.approx(2e6 / 2e9)] * 2
-    assert asked == [True, True]
+    assert asked == [(2, limits.SHORT_STEPS)]
+    assert prepared.run() == pytest.approx(2e6 / 1.5e9)
+    fma.rate = 1e9
+    assert prepared.run() == pytest.approx(2e6 / 1e9)
     # A depthwise convolution of one tap is bound by the memory that holds it.
     work = Convolution(64, 8, 8, 1, 1, depthwise=True)
-    assert limits.prepare(work).run() == pytest.approx(work.bytes / 1e8)
+    assert limits.prepare(work).run() == pytest.approx(work.bytes / 8e7)
+    assert asked[-1] == ("copy", 77)
     with pytest.raises(NotImplementedError, match="no limit is known for Prediction"):
         limits.prepare(Prediction("mlp", 1))
 
