@@ -119,7 +119,7 @@ class Graphs:
         return self.emit("tanh", y)
 
     def convolution_of_a_dilated_image(self) -> Value:
-        self.batch = 11
+        self.batch = 83
         x, w = self.input(N, 9, 8, 13), self.input(3, 1, 13, 19)
         dilation = {"lhs_dilation": (2, 2), "rhs_dilation": (1, 1)}
         padding = ((1, 2), (0, 1))
