@@ -8,6 +8,7 @@ What happens to a graph, in order::
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from graphkeras.codegen.generate import generate
 from graphkeras.config import setting
@@ -68,7 +69,6 @@ def compile_graph(graph: Graph, pipeline: Sequence[Pass] = PIPELINE) -> Executab
         An executable: call it with one array an input. Outputs that alias an input are written
         into that input's array, the others are returned.
     """
-    manager = optimize(graph, pipeline)
-    executable = Executable(generate(manager.records[-1].after))
-    executable.records = tuple(manager.records)
-    return executable
+    records = tuple(optimize(graph, pipeline).records)
+    program = generate(records[-1].after)
+    return Executable(replace(program, explain=lambda: records))

@@ -10,7 +10,7 @@ The runtime knows nothing of ops, and code generation nothing of threads or addr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,7 @@ from graphkeras.ir.dims import Dim, Shape, product
 from graphkeras.ir.graph import Graph
 from graphkeras.ir.op import Array, Kind, get_op
 from graphkeras.passes.memory import Arena, Buffer
+from graphkeras.passes.record import PassRecord
 
 GRAIN = 8192
 """Elements worth a thread of their own: about 2 us of work, ten times a barrier."""
@@ -86,10 +87,15 @@ class Program:
     arena: Arena
     scratch_bytes: int
     """Scratch memory of one thread; a multiple of 64, 0 where no kernel needs any."""
-    schedule: Callable[[], Graph] | None = None
-    """Makes the final graph of a program that was kept without it; None: it is `signature`."""
+    explain: Callable[[], Sequence[PassRecord]] = tuple
+    """Gives what the passes did, where it is known or can be found out."""
 
     @cached_property
+    def records(self) -> Sequence[PassRecord]:
+        """What each pass did, in order."""
+        return self.explain()
+
+    @property
     def graph(self) -> Graph:
         """The final graph: every node a constant, or one or more launches."""
-        return self.schedule() if self.schedule else self.signature
+        return self.records[-1].after if self.records else self.signature

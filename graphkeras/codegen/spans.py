@@ -95,7 +95,7 @@ def atom_form(atom: Atom) -> Form:
 class Bounds:
     """Smallest and largest values for given sizes and the run `[low, high)` of one thread.
 
-    The atom made last is replaced by its own bound first, as a form, so that it cancels with
+    The atom made last is replaced by its own bound first, as a sum, so that it cancels with
     what it depends on::
 
         first + r,  r <= stop - first - 1    ->    stop - 1
@@ -104,46 +104,69 @@ class Bounds:
     def __init__(self, sizes: Mapping[str, int], low: int, high: int) -> None:
         self.sizes = sizes
         self.low, self.high = low, high
-        self._known: dict[Form, int] = {}
+        self._sums: dict[int, tuple[Form, _Sum]] = {}
+        self._atoms: dict[int, Atom] = {}
+        self._ends: dict[int, tuple[int, int]] = {}
 
     def of(self, form: Form) -> tuple[int, int]:
         """Bounds of a form. The lower may exceed the upper where code is never reached."""
-        return -self._most(number(0).plus(form, -1)), self._most(form)
+        lower, upper = _zero(), _zero()
+        self._add(lower, form, -1)
+        self._add(upper, form, 1)
+        return -self._most(lower), self._most(upper)
 
-    def _most(self, form: Form) -> int:
-        """An upper bound."""
-        known = self._known.get(form)
-        if known is None:
-            known = self._known[form] = self._find(form)
-        return known
+    def _add(self, total: _Sum, form: Form, times: int) -> None:
+        """Adds `times * form` to a sum."""
+        if id(form) not in self._sums:
+            terms = {_CONSTANT: evaluate(form.constant, self.sizes)}
+            for atom, factor in form.terms:
+                terms[atom.order] = evaluate(factor, self.sizes)
+                self._atoms[atom.order] = atom
+            # The form is kept so that no other one gets its id.
+            self._sums[id(form)] = form, terms
+        for order, factor in self._sums[id(form)][1].items():
+            total[order] = total.get(order, 0) + factor * times
 
-    def _find(self, form: Form) -> int:
-        if not form.terms:
-            return evaluate(form.constant, self.sizes)
-        atom, factor = max(form.terms, key=lambda term: term[0].order)
-        rest = form.plus(atom_form(atom), factor * -1)
-        times = evaluate(factor, self.sizes)
-        if isinstance(atom, Edge):
-            return times * (self.low if atom is LOW else self.high) + self._most(rest)
-        if isinstance(atom, Between):
-            return self._most(rest.plus(atom.last if times > 0 else atom.first, factor))
-        if isinstance(atom, Extreme):
-            both = [self._most(rest.plus(each, factor)) for each in (atom.a, atom.b)]
-            return min(both) if atom.least == (times > 0) else max(both)
-        assert isinstance(atom, Quotient)
-        return self._most_of_quotient(atom, rest, times)
+    def _most(self, total: _Sum) -> int:
+        """An upper bound of a sum, which is used up."""
+        while (order := max(total)) != _CONSTANT:
+            times, atom = total.pop(order), self._atoms[order]
+            if isinstance(atom, Edge):
+                total[_CONSTANT] += times * (self.low if atom is LOW else self.high)
+            elif times and isinstance(atom, Between):
+                self._add(total, atom.last if times > 0 else atom.first, times)
+            elif times and isinstance(atom, Extreme):
+                other = dict(total)
+                self._add(total, atom.a, times)
+                self._add(other, atom.b, times)
+                best = min if atom.least == (times > 0) else max
+                return best(self._most(total), self._most(other))
+            elif times and isinstance(atom, Quotient):
+                return self._most_of_quotient(atom, total, times)
+        return total[_CONSTANT]
 
-    def _most_of_quotient(self, atom: Quotient, rest: Form, times: int) -> int:
+    def _most_of_quotient(self, atom: Quotient, rest: _Sum, times: int) -> int:
         # A size of nothing divides nothing: no iteration gets here.
         divisor = max(1, evaluate(atom.divisor, self.sizes))
-        ends = self.of(atom.dividend)
-        bound = times * (ends[times > 0] // divisor) + self._most(rest)
+        if atom.order not in self._ends:
+            self._ends[atom.order] = self.of(atom.dividend)
+        bound = times * (self._ends[atom.order][times > 0] // divisor) + self._most(dict(rest))
         if times % divisor == 0:
             # x - (d - 1) <= d * (x // d) <= x
-            slack = 0 if times > 0 else divisor - 1
-            exact = rest.plus(atom.dividend.plus(number(-slack)), times // divisor)
-            bound = min(bound, self._most(exact))
+            self._add(rest, atom.dividend, times // divisor)
+            slack = 0 if times > 0 else times // divisor * (1 - divisor)
+            bound = min(bound, self._most(rest) + slack)
         return bound
+
+
+_Sum = dict[int, int]
+"""The factor of each atom, by the atom's order."""
+_CONSTANT = -1
+"""Where a sum has its constant: lower than the order of every atom."""
+
+
+def _zero() -> _Sum:
+    return {_CONSTANT: 0}
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,19 @@ def parse_call(text: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
+def parse_attribute(text: str) -> Any:
+    """Inverse of `attribute_text`.
+
+    Raises:
+        ParseError: The text has another form.
+    """
+    parser = _Parser(text)
+    value = parser.attribute()
+    if parser.token.kind != "end":
+        raise parser.error("expected the end of the text")
+    return value
+
+
 def literal_element(text: str) -> float | int | bool:
     """An element of an array literal. Raises `ValueError` on anything but a number or a bool."""
     if text in ("True", "False"):

@@ -45,8 +45,12 @@ LITERAL_ELEMENTS = 16
 INDENT = "  "
 
 
-def print_graph(graph: Graph) -> str:
+def print_graph(graph: Graph, lines: bool = True) -> str:
     """The graph as text, without a final newline.
+
+    Args:
+        graph: The graph.
+        lines: Whether to tell the file and line that each node comes from.
 
     A graph that breaks its rules is printed too, for error messages: a value that is used but
     not defined appears as `%?`.
@@ -54,17 +58,19 @@ def print_graph(graph: Graph) -> str:
     Raises:
         TypeError: An attribute is of a type that has no text form.
     """
-    return "\n".join(line for line, _ in graph_lines(graph))
+    return "\n".join(line for line, _ in graph_lines(graph, lines=lines))
 
 
-def graph_lines(graph: Graph, indent: str = "") -> Iterator[tuple[str, object]]:
+def graph_lines(graph: Graph, indent: str = "", lines: bool = True) -> Iterator[tuple[str, object]]:
     """The lines of `print_graph`, each with the node, input value or graph it stands for."""
     names: dict[Value, str] = {}
     yield f"{indent}graph {quote(graph.name)} {{", graph
-    yield from _body_lines(graph, names, indent)
+    yield from _body_lines(graph, names, indent, lines)
 
 
-def _body_lines(graph: Graph, names: dict[Value, str], indent: str) -> Iterator[tuple[str, object]]:
+def _body_lines(
+    graph: Graph, names: dict[Value, str], indent: str, lines: bool
+) -> Iterator[tuple[str, object]]:
     inside = indent + INDENT
     for value in graph.inputs:
         names[value] = f"%{len(names)}"
@@ -73,12 +79,12 @@ def _body_lines(graph: Graph, names: dict[Value, str], indent: str) -> Iterator[
     for node in graph.nodes:
         for result in node.results:
             names.setdefault(result, f"%{len(names)}")
-        line = inside + node_text(node, names)
+        line = inside + node_text(node, names, lines)
         if node.body is None:
             yield line, node
         else:
             yield f"{line} graph {quote(node.body.name)} {{", node
-            yield from _body_lines(node.body, {}, inside)
+            yield from _body_lines(node.body, {}, inside, lines)
     yield f"{inside}{_return_text(graph, names)}", graph
     yield f"{indent}}}", graph
 
@@ -97,7 +103,7 @@ def _return_text(graph: Graph, names: Mapping[Value, str]) -> str:
     return " ".join(["return", ", ".join(outputs)]).rstrip()
 
 
-def node_text(node: Node, names: Mapping[Value, str]) -> str:
+def node_text(node: Node, names: Mapping[Value, str], lines: bool = True) -> str:
     """One node's line without its body; `names` holds the text of the values."""
     results = ", ".join(f"{names.get(r, '%?')}:{r.type}" for r in node.results)
     operands = ", ".join(names.get(v, "%?") for v in node.inputs)
@@ -108,14 +114,14 @@ def node_text(node: Node, names: Mapping[Value, str]) -> str:
     if node.name:
         parts.append(f"@{quote(node.name)}")
     if node.loc != UNKNOWN:
-        parts.append(_loc_text(node.loc))
+        parts.append(_loc_text(node.loc, lines))
     if node.made_by != "trace":
         parts.append(f"by {quote(node.made_by)}")
     return " ".join(parts)
 
 
-def _loc_text(loc: Loc) -> str:
-    parts = [f"{quote(loc.file)}:{loc.line}"] if loc.file or loc.line else []
+def _loc_text(loc: Loc, lines: bool) -> str:
+    parts = [f"{quote(loc.file)}:{loc.line}"] if lines and (loc.file or loc.line) else []
     if loc.layer:
         parts.append(f"layer={quote(loc.layer)}")
     if loc.phase != UNKNOWN.phase:

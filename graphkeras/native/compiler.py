@@ -9,8 +9,11 @@ Both read the same text and mean the same by it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import llvmlite
 
 from graphkeras.native.errors import KernelCompileError
 from graphkeras.native.target import Cpu, target_machine
@@ -30,6 +33,18 @@ class Unit:
     """Their types, as in kernel text: `"int64"`, `"int64*"`."""
     result: str
     """`"void"` or a type."""
+
+
+@cache
+def compiler_version(compiler: str) -> str:
+    """Versions of the packages that a compiler is made of."""
+    version = f"llvmlite {llvmlite.__version__}"
+    if compiler == "numba":
+        # Importing Numba takes half a second, and cached kernels do without.
+        from importlib.metadata import version as installed
+
+        version += f", numba {installed('numba')}"
+    return version
 
 
 def compile_unit(unit: Unit, compiler: str, target: Cpu) -> Any:

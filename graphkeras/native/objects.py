@@ -5,7 +5,6 @@ Nothing is compiled here, so a process whose kernels are all cached starts fast.
 
 from __future__ import annotations
 
-import os
 import struct
 import sys
 import threading
@@ -15,6 +14,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from graphkeras.locks import fork_safe
 from graphkeras.native.errors import NativeCodeError
 from graphkeras.native.target import host, new_machine
 
@@ -23,16 +23,7 @@ _ELF = b"\x7fELF\x02\x01"
 
 _engine: Any = None
 _kept: list[bytes] = []
-_lock = threading.RLock()
-
-
-def _forget_lock() -> None:
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_lock)
+_lock = fork_safe(threading.RLock())
 
 
 def load_objects(objects: Sequence[tuple[str, bytes]]) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +10,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from graphkeras.config import setting
+from graphkeras.locks import fork_safe
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,7 @@ def host() -> Cpu:
 
 
 _machines: dict[Cpu, Any] = {}
-_lock = threading.RLock()
-
-
-def _forget_lock() -> None:
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_lock)
+_lock = fork_safe(threading.RLock())
 
 
 def target_machine(target: Cpu) -> Any:

@@ -7,44 +7,31 @@ State (inputs that an output aliases) is updated in the caller's arrays.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphkeras.codegen.program import Program
 from graphkeras.ir.op import Array
+from graphkeras.locks import fork_safe
 from graphkeras.passes.memory import Layout
+from graphkeras.passes.record import PassRecord
 from graphkeras.runtime import kernel_cache, pool
 from graphkeras.runtime.barriers import find_barriers
 from graphkeras.runtime.batches import Feeder, Rows
 from graphkeras.runtime.context import ALIGNMENT, Binding, Context, Slots, address_of, aligned
-from graphkeras.runtime.machine import measure_machine
-from graphkeras.runtime.profile import Profile, make_profile
 from graphkeras.runtime.signature import Shapes, Signature
+
+if TYPE_CHECKING:
+    from graphkeras.runtime.profile import Profile
 
 _REMEMBERED = 256
 """Sets of input shapes whose sizes and memory plan are kept."""
-
-
-_executables: weakref.WeakSet[Executable] = weakref.WeakSet()
-
-
-def _forget_locks() -> None:
-    # A thread that held one does not exist in a forked child.
-    for executable in _executables:
-        if executable._state is not None:
-            executable._state = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_locks)
 
 
 class Executable:
@@ -61,7 +48,6 @@ class Executable:
     Attributes:
         program: The program.
         compile_seconds: Time to compile or load the kernels.
-        records: What the compiler did to the graph; set by the compiler.
 
     Raises:
         KernelCompileError: A kernel does not compile.
@@ -72,7 +58,6 @@ class Executable:
     def __init__(self, program: Program, threads: int | None = None) -> None:
         self.program = program
         self.threads = threads
-        self.records: Sequence[Any] = ()
         self._signature = Signature(program.signature)
         self._slots = Slots(program)
         for index, slots in self._slots.outputs.items():
@@ -86,8 +71,7 @@ class Executable:
         self._layouts: dict[tuple[tuple[str, int], ...], Layout] = {}
         self._teams: dict[tuple[object, ...], Array] = {}
         self._free: deque[Context] = deque()
-        self._state = threading.Lock() if program.signature.aliases else None
-        _executables.add(self)
+        self._state = fork_safe(threading.Lock()) if program.signature.aliases else None
 
     def __call__(self, inputs: Sequence[Array], state: Sequence[Array] = ()) -> tuple[Array, ...]:
         """Runs the program.
@@ -164,6 +148,9 @@ class Executable:
             RuntimeError: Other programs keep so many cores busy that the threads never run at
                 once.
         """
+        from graphkeras.runtime.machine import measure_machine
+        from graphkeras.runtime.profile import make_profile
+
         updated = self._signature.updated
         own = [a.copy() if i in updated else a for i, a in enumerate(inputs)]
         context = self._new_context()
@@ -174,6 +161,11 @@ class Executable:
         machine = measure_machine() if roofline else None
         sizes = self._signature.sizes(tuple(own[i].shape for i in self._signature.dynamic))
         return make_profile(self.program, sizes, self.layout(sizes), runs, machine)
+
+    @property
+    def records(self) -> Sequence[PassRecord]:
+        """What each pass of the compiler did; a program from the cache finds out when asked."""
+        return self.program.records
 
     @property
     def launch_count(self) -> int:

@@ -21,6 +21,7 @@ import numpy as np
 
 from graphkeras.config import setting
 from graphkeras.ir.op import Array
+from graphkeras.locks import fork_safe
 from graphkeras.runtime import kernel_cache
 from graphkeras.runtime.cores import available_cores
 
@@ -196,7 +197,7 @@ class Job:
 
 _pool: Pool | None = None
 _chosen: int | None = None
-_lock = threading.Lock()
+_lock = fork_safe(threading.Lock())
 
 
 def get_num_threads() -> int:
@@ -250,8 +251,8 @@ def _close() -> None:
 
 def _forget() -> None:
     # The parent's workers do not exist in a forked child.
-    global _pool, _lock
-    _pool, _lock = None, threading.Lock()
+    global _pool
+    _pool = None
 
 
 atexit.register(_close)

@@ -24,9 +24,9 @@ def executable_for(graph: Graph, eagerly: bool) -> Executable:
     """
     if eagerly:
         return ReferenceExecutable(graph)
-    from graphkeras.compiler import compile_graph
+    from graphkeras.programs import load_or_compile
 
-    compiled: Executable = compile_graph(graph)
+    compiled: Executable = load_or_compile(graph)
     return compiled
 
 

@@ -16,7 +16,7 @@ from graphkeras.codegen.program import KernelSource
 from graphkeras.native import objects
 from graphkeras.native.errors import KernelCompileError, NativeCodeError
 from graphkeras.native.target import cpu, target_machine
-from graphkeras.runtime import kernel_cache
+from graphkeras.runtime import disk_cache, kernel_cache
 
 LOAD = """
     import sys
@@ -149,8 +149,8 @@ def test_a_damaged_entry_is_compiled_again(damage, tmp_path: Path, run_script: S
     path.write_bytes(damage(intact, foreign.read_bytes()))
     output = run_script(RELOAD, home=tmp_path)
     assert output == (
-        f"graphkeras.kernels: kernel cache entry {path} is damaged or foreign; "
-        "compiling it again\n[1. 3. 5. 7.]\n"
+        f"graphkeras.cache: cache entry {path} is damaged or foreign; it is made again\n"
+        "[1. 3. 5. 7.]\n"
     )
     assert path.read_bytes() == intact
 
@@ -167,7 +167,7 @@ def test_several_processes_fill_an_empty_cache_at_once(tmp_path: Path):
 
 def test_the_cache_is_for_its_owner_only(tmp_path: Path):
     with config.override(home=tmp_path / "new"):
-        folder = kernel_cache.folder()
+        folder = disk_cache.folder()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
@@ -175,7 +175,7 @@ def test_a_folder_that_cannot_be_written_is_replaced_with_a_warning(tmp_path: Pa
     (tmp_path / "file").write_text("in the way")
     with config.override(home=tmp_path / "file"):
         with pytest.warns(RuntimeWarning, match="cannot be written") as caught:
-            folder = kernel_cache.folder()
+            folder = disk_cache.folder()
         (address,) = kernel_cache.load([elementwise("x[i] + 104")])
     assert "Set GRAPHKERAS_HOME to a writable folder" in str(caught[0].message)
     assert folder.name.startswith("graphkeras-kernels-")

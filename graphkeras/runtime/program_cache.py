@@ -1,0 +1,61 @@
+"""Compiled programs, kept on disk: a process that traces a known graph runs no pass.
+
+    traced graph -> <key>.program -> launches, memory plan -> kernels (kernel_cache.py)
+
+The key is a digest of the graph (not of the user's line numbers), of the sources of all that
+compiles it, of versions, and of the CPU.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+
+from graphkeras.codegen.program import Program
+from graphkeras.codegen.stored import StoredProgramError, dump_program, load_program
+from graphkeras.ir.graph import Graph
+from graphkeras.ir.text import print_graph
+from graphkeras.native.target import cpu
+from graphkeras.passes.record import PassRecord
+from graphkeras.runtime import disk_cache
+
+_log = logging.getLogger("graphkeras.cache")
+
+_COMPILER = ("ir", "passes", "codegen", "compiler.py")
+"""What decides which program a graph becomes, beside the graph and the CPU."""
+
+
+def program_key(graph: Graph) -> str:
+    """Name of the program of a graph in the cache."""
+    target = cpu()
+    sources = disk_cache.sources_digest(*_COMPILER)
+    parts = (sources, target.name, target.features, print_graph(graph, lines=False))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def find(key: str, graph: Graph, explain: Callable[[], Sequence[PassRecord]]) -> Program | None:
+    """The program of a graph, or None where the disk has no intact one.
+
+    Args:
+        key: `program_key(graph)`.
+        graph: The graph, as it was traced.
+        explain: Gives what the passes do to it; called when that is asked for.
+    """
+    data = disk_cache.read(_entry(key))
+    if data is None:
+        return None
+    try:
+        return load_program(data, graph, explain)
+    except StoredProgramError as error:
+        _log.debug("cache entry %s is unreadable; it is made again: %s", _entry(key), error)
+        return None
+
+
+def keep(key: str, program: Program) -> None:
+    """Keeps the program of a graph for later processes."""
+    disk_cache.write(_entry(key), dump_program(program))
+
+
+def _entry(key: str) -> str:
+    return f"{key}.program"
