@@ -7,7 +7,7 @@ What happens to a graph, in order::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from graphkeras.codegen.generate import generate
@@ -25,6 +25,7 @@ from graphkeras.passes import (
     SplitReductions,
 )
 from graphkeras.runtime.executable import Executable
+from graphkeras.tuning import DEFAULT_SIZE, tune
 
 PIPELINE: tuple[Pass, ...] = (
     # Gradient rules and layers emit the general form; most of it cancels.
@@ -58,17 +59,29 @@ def optimize(graph: Graph, pipeline: Sequence[Pass] = PIPELINE) -> PassManager:
     return manager
 
 
-def compile_graph(graph: Graph, pipeline: Sequence[Pass] = PIPELINE) -> Executable:
+def compile_graph(
+    graph: Graph,
+    pipeline: Sequence[Pass] = PIPELINE,
+    autotune: bool | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> Executable:
     """Compiles a graph of primitives.
 
     Args:
         graph: Inputs may have symbolic dimensions; one executable serves all their values.
         pipeline: Passes to run; the last two must be `Fuse` and `Schedule`.
+        autotune: Whether kernels of contractions are chosen by timing; None for the setting.
+        sizes: The run-time sizes to time them for; 32 each by default.
 
     Returns:
         An executable: call it with one array an input. Outputs that alias an input are written
         into that input's array, the others are returned.
     """
     records = tuple(optimize(graph, pipeline).records)
-    program = generate(records[-1].after)
-    return Executable(replace(program, explain=lambda: records))
+    scheduled, tuning = records[-1].after, None
+    if setting("autotune") if autotune is None else autotune:
+        tuning = tune(scheduled, sizes or dict.fromkeys(graph.symbols, DEFAULT_SIZE))
+    program = generate(scheduled, tuning.choices if tuning else None)
+    executable = Executable(replace(program, explain=lambda: records))
+    executable.tuning = tuning
+    return executable

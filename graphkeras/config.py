@@ -135,6 +135,13 @@ SETTINGS: tuple[Setting, ...] = (
         _choice("llvm", "numba"),
     ),
     Setting(
+        "autotune",
+        "GRAPHKERAS_AUTOTUNE",
+        False,
+        "whether kernels of contractions are chosen by timing them on this machine, once each",
+        _flag,
+    ),
+    Setting(
         "floatx",
         "GRAPHKERAS_FLOATX",
         "float32",

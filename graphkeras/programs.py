@@ -6,7 +6,7 @@ modules take as long to load as a cached program does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from graphkeras.config import setting
@@ -16,14 +16,18 @@ from graphkeras.runtime import program_cache
 from graphkeras.runtime.executable import Executable
 
 
-def load_or_compile(graph: Graph) -> Executable:
+def load_or_compile(
+    graph: Graph, autotune: bool | None = None, sizes: Mapping[str, int] | None = None
+) -> Executable:
     """As `compile_graph`, but a graph that some process has compiled before runs no pass.
 
     Its `records` and final graph are made when they are asked for. The settings that look at
-    passes, `check_numbers` and `dump`, compile anew.
+    passes, `check_numbers` and `dump`, compile anew; so does `autotune`, since what it chooses
+    depends on sizes and threads (the kernels it chose come from the cache).
     """
-    if setting("check_numbers") or setting("dump"):
-        return _compile(graph)
+    tuned = setting("autotune") if autotune is None else autotune
+    if tuned or setting("check_numbers") or setting("dump"):
+        return _compile(graph, tuned, sizes)
     key = program_cache.program_key(graph)
 
     @cache
@@ -35,12 +39,12 @@ def load_or_compile(graph: Graph) -> Executable:
     program = program_cache.find(key, graph, explain)
     if program is not None:
         return Executable(program)
-    executable = _compile(graph)
+    executable = _compile(graph, tuned, sizes)
     program_cache.keep(key, executable.program)
     return executable
 
 
-def _compile(graph: Graph) -> Executable:
+def _compile(graph: Graph, autotune: bool, sizes: Mapping[str, int] | None) -> Executable:
     from graphkeras.compiler import compile_graph
 
-    return compile_graph(graph)
+    return compile_graph(graph, autotune=autotune, sizes=sizes)

@@ -33,7 +33,8 @@ ALLOWED = {
     "native": {"config", "errors", "locks"},
     "codegen": {"ir", "passes", "native", "config"},
     "runtime": {"ir", "passes", "codegen", "native", "config", "errors", "locks"},
-    "compiler": {"ir", "passes", "codegen", "runtime", "config"},
+    "tuning": {"ir", "codegen", "runtime", "utils"},
+    "compiler": {"ir", "passes", "codegen", "runtime", "tuning", "config"},
     "programs": {"ir", "passes", "runtime", "config", "compiler"},
 }
 """What each part of the compiler may import."""

@@ -243,15 +243,19 @@ class Lowering:
 
     # ---- CONTRACT
 
-    def _lower_contract(self) -> None:
+    def contraction(self) -> tuple[Node, Contraction]:
+        """CONTRACT: the contraction, and its rule with the rows in the order of the windows."""
         (hero,) = [n for n in self.body.nodes if get_op(n.op).kind is Kind.CONTRACT]
         op = get_op(hero.op)
         assert op.contraction is not None
-        rule = op.contraction(hero)
         for windows in [n for n in self.body.nodes if get_op(n.op).kind is Kind.REDUCE]:
             self.grouped = regroup(hero, windows)
             assert self.grouped is not None
-            rule = self.grouped.rule
+            return hero, self.grouped.rule
+        return hero, op.contraction(hero)
+
+    def _lower_contract(self) -> None:
+        hero, rule = self.contraction()
         if not (hero.types[0].is_float and self.lower_contraction(self, hero, rule)):
             self._lower_direct(hero, rule)
 

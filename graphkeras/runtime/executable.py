@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,6 +48,7 @@ class Executable:
     Attributes:
         program: The program.
         compile_seconds: Time to compile or load the kernels.
+        tuning: What was found by timing kernels, to print; None where nothing was timed.
 
     Raises:
         KernelCompileError: A kernel does not compile.
@@ -58,6 +59,7 @@ class Executable:
     def __init__(self, program: Program, threads: int | None = None) -> None:
         self.program = program
         self.threads = threads
+        self.tuning: Any = None
         self._signature = Signature(program.signature)
         self._slots = Slots(program)
         for index, slots in self._slots.outputs.items():
@@ -151,6 +153,27 @@ class Executable:
         from graphkeras.runtime.machine import measure_machine
         from graphkeras.runtime.profile import make_profile
 
+        runs = self._record(inputs, repeats)
+        machine = measure_machine() if roofline else None
+        sizes = self._signature.sizes(tuple(inputs[i].shape for i in self._signature.dynamic))
+        return make_profile(self.program, sizes, self.layout(sizes), runs, machine)
+
+    def launch_seconds(self, inputs: Sequence[Array], repeats: int) -> Array:
+        """Seconds `[run, launch]` from a launch's begin to the end of its slowest thread.
+
+        Args:
+            inputs: As for a call; the arrays are not changed.
+            repeats: How many runs to time, after one that is not counted.
+
+        Raises:
+            RuntimeError: As for `profile`.
+        """
+        runs = self._record(inputs, repeats)
+        seconds: Array = (runs[..., 1].max(axis=1) - runs[..., 0].min(axis=1)) / 1e9
+        return seconds
+
+    def _record(self, inputs: Sequence[Array], repeats: int) -> Array:
+        """What every thread did when; see `Job.profile`."""
         updated = self._signature.updated
         own = [a.copy() if i in updated else a for i, a in enumerate(inputs)]
         context = self._new_context()
@@ -158,9 +181,7 @@ class Executable:
         context.job.run()
         runs = context.job.profile(repeats)
         del kept
-        machine = measure_machine() if roofline else None
-        sizes = self._signature.sizes(tuple(own[i].shape for i in self._signature.dynamic))
-        return make_profile(self.program, sizes, self.layout(sizes), runs, machine)
+        return runs
 
     @property
     def records(self) -> Sequence[PassRecord]:

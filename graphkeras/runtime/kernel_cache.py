@@ -14,6 +14,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,19 @@ def assembly(source: KernelSource) -> str:
 def llvm_ir(source: KernelSource) -> str:
     """The optimised LLVM IR of a kernel, compiled anew."""
     return str(_compile(Function.of(source), cpu()))
+
+
+def identity(source: KernelSource) -> str:
+    """Digest of all that decides a kernel's machine code: its text, what compiles it, the CPU."""
+    return _key(Function.of(source), cpu())
+
+
+def discard(sources: Sequence[KernelSource]) -> None:
+    """Removes kernels from the disk. Where one is asked for again, it is compiled again."""
+    for source in sources:
+        for path in (source_path(source), disk_cache.folder() / _entry(identity(source))):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def source_path(source: KernelSource) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,19 +14,23 @@ Executable = Callable[[Sequence[Array], Sequence[Array]], tuple[Array, ...]]
 that alias an input are written into its array; the others are returned."""
 
 
-def executable_for(graph: Graph, eagerly: bool) -> Executable:
+def executable_for(
+    graph: Graph, eagerly: bool, autotune: bool | None, sizes: Mapping[str, int]
+) -> Executable:
     """Makes a graph runnable.
 
     Args:
         graph: The graph of a step.
         eagerly: Whether each node runs by itself with its NumPy reference: slow, but a debugger
             can stop at every node.
+        autotune: Whether kernels are chosen by timing; None for the setting.
+        sizes: The run-time sizes to time them for.
     """
     if eagerly:
         return ReferenceExecutable(graph)
     from graphkeras.programs import load_or_compile
 
-    compiled: Executable = load_or_compile(graph)
+    compiled: Executable = load_or_compile(graph, autotune, sizes)
     return compiled
 
 

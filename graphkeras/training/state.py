@@ -25,6 +25,8 @@ class TrainingState:
     compiled_metrics: CompiledMetrics | None = None
     loss_tracker: Mean | None = None
     run_eagerly: bool = False
+    autotune: bool | None = None
+    """Whether kernels are chosen by timing; None: the setting `autotune`."""
     steps_per_execution: int = 1
     steps: StepCache = field(default_factory=StepCache)
     config: dict[str, Any] = field(default_factory=dict)

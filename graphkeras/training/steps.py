@@ -17,6 +17,7 @@ import numpy as np
 
 from graphkeras import config, tree
 from graphkeras.errors import NonFiniteLossError
+from graphkeras.ir.evaluate import bind_sizes
 from graphkeras.ir.op import Array
 from graphkeras.ir.types import TensorType
 from graphkeras.ops._common import UnknownSizeError
@@ -97,21 +98,21 @@ class StepCache:
         if mode == "predict":
             batch = Batch(batch.x)
         try:
-            return self._find(model, mode, _types(model, batch, self._sized))
+            return self._find(model, mode, _types(model, batch, self._sized), batch)
         except UnknownSizeError:
             if self._sized:
                 raise
             self._sized = True
-            return self._find(model, mode, _types(model, batch, self._sized))
+            return self._find(model, mode, _types(model, batch, self._sized), batch)
 
-    def _find(self, model: Any, mode: str, types: Batch) -> Step:
+    def _find(self, model: Any, mode: str, types: Batch, batch: Batch) -> Step:
         self._follow(model)
         keep_finite = config.setting("nan_loss") == "raise"
         # A schedule set on the optimizer is part of the graph; a number is a variable's value.
         rate = getattr(model.optimizer, "_learning_rate", None) if mode == "train" else None
         key = (mode, repr(types), keep_finite, config.floatx(), rate)
         if key not in self._steps:
-            self._steps[key] = _make(model, mode, types, keep_finite)
+            self._steps[key] = _make(model, mode, types, keep_finite, batch)
         return self._steps[key]
 
     def runner(self, model: Any, mode: str, stops_at_nan: bool = False) -> Runner:
@@ -162,7 +163,7 @@ def _types(model: Any, batch: Batch, sized: bool) -> Batch:
     return types
 
 
-def _make(model: Any, mode: str, types: Batch, keep_finite: bool) -> Step:
+def _make(model: Any, mode: str, types: Batch, keep_finite: bool, batch: Batch) -> Step:
     structure = None
     checks: list[TargetCheck] = []
     if mode == "predict":
@@ -174,14 +175,26 @@ def _make(model: Any, mode: str, types: Batch, keep_finite: bool) -> Step:
             traced = tracing.trace_train_step(model, *types, keep_finite=keep_finite)
         else:
             traced = tracing.trace_test_step(model, *types)
+    state, declared = model.training_state, tracing.declared_types(*types)
     return Step(
         traced,
-        executable_for(traced.graph, model.training_state.run_eagerly),
-        tracing.declared_types(*types),
+        executable_for(
+            traced.graph,
+            state.run_eagerly,
+            state.autotune,
+            _sizes(declared, list(tree.leaves(batch))),
+        ),
+        declared,
         [variable.buffer for variable in traced.variables],
         checks,
         structure,
     )
+
+
+def _sizes(types: Sequence[TensorType], batch: Sequence[Array | None]) -> dict[str, int]:
+    """The run-time sizes of a batch."""
+    arrays = [array for array in batch if array is not None]
+    return bind_sizes(types, [fit(a, type) for a, type in zip(arrays, types, strict=True)])
 
 
 class Runner:

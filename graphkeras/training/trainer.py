@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graphkeras import config, ops, optimizers
 from graphkeras.callbacks import CallbackList, History
 from graphkeras.callbacks.callback_list import python_logs
-from graphkeras.errors import DataError, NotCompiledError, StructureError
+from graphkeras.errors import ConfigError, DataError, NotCompiledError, StructureError
 from graphkeras.metrics import Mean, Metric
 from graphkeras.training import loops
 from graphkeras.training.compiled_loss import CompiledLoss
@@ -64,6 +64,8 @@ class Trainer:
         steps_per_execution: int = 1,
         jit_compile: str | bool = "auto",
         auto_scale_loss: bool = True,
+        *,
+        autotune: bool | None = None,
     ) -> None:
         """Settles how the model is trained.
 
@@ -78,8 +80,13 @@ class Trainer:
             steps_per_execution: Batches between two calls of the callbacks.
             jit_compile: Accepted for compatibility; everything is compiled.
             auto_scale_loss: Accepted for compatibility; there is no mixed precision.
+            autotune: Whether the kernels of matrix products and convolutions are chosen by timing
+                them on this machine, for the size of the first batch; some seconds once, then the
+                kernel cache knows. The last bits of results may differ from those without.
+                None: the setting `autotune`. Not in Keras.
 
         Raises:
+            ConfigError: `autotune` is neither a bool nor None.
             UnknownNameError: An optimizer, loss or metric of that name does not exist.
             StructureError: An argument has the wrong form.
         """
@@ -92,7 +99,13 @@ class Trainer:
             "run_eagerly": run_eagerly,
             "steps_per_execution": steps_per_execution,
             "jit_compile": jit_compile,
+            "autotune": autotune,
         }
+        if not isinstance(autotune, bool | None):
+            raise ConfigError(
+                f"compile: autotune must be True, False or None (the setting `autotune`), "
+                f"received {autotune!r}"
+            )
         has_metrics = metrics is not None or weighted_metrics is not None
         self.__dict__["_training_state"] = TrainingState(
             compiled=True,
@@ -102,6 +115,7 @@ class Trainer:
             compiled_metrics=CompiledMetrics(metrics, weighted_metrics) if has_metrics else None,
             loss_tracker=Mean(name="loss"),
             run_eagerly=bool(run_eagerly),
+            autotune=autotune,
             steps_per_execution=int(steps_per_execution),
             config=given,
             flags=trainable_flags(self),

@@ -1,6 +1,8 @@
 """Contractions on the CPU: how operands are read, how work is cut, and the loops around tiles.
 
 access.py     where the elements of an operand lie: strides, or no strides
+choices.py    the choices that a tuner may make in place of the cost model
+variants.py   those worth timing
 plan.py       every choice: operand forms, blocks, shared dim
 tile.py       the register tile
 operands.py   the forms of an operand: read in place, padded copy, packed
@@ -9,25 +11,25 @@ meeting.py    which pixels, positions and taps of a convolution meet
 depthwise.py  where no matrix is left: convolutions of each channel by itself
 """
 
+from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
 from graphkeras.codegen.cpu.contract.depthwise import lower_depthwise
-from graphkeras.codegen.cpu.contract.plan import MOST_PHASES
-from graphkeras.codegen.cpu.contract.product import lower_product
+from graphkeras.codegen.cpu.contract.product import lower_product, parts
+from graphkeras.codegen.cpu.contract.variants import variants
 from graphkeras.codegen.lower import Lowering
 from graphkeras.ir.dims import product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 
 
-def lower_contraction(lowering: Lowering, hero: Node, rule: Contraction) -> bool:
+def lower_contraction(
+    lowering: Lowering, hero: Node, rule: Contraction, choices: Choices = BY_MODEL
+) -> bool:
     """Writes the kernel of a contraction of floats; False, and nothing, where there is no tile."""
     if product(rule.n) == 1:
         return lower_depthwise(lowering, hero, rule)
-    if not 0 < len(rule.phases) <= MOST_PHASES:
-        lower_product(lowering, hero, rule)
-        return True
-    for phase in rule.phases:
-        lower_product(lowering, hero, phase)
+    for part in parts(rule):
+        lower_product(lowering, hero, part, choices)
     return True
 
 
-__all__ = ["lower_contraction"]
+__all__ = ["BY_MODEL", "Choices", "lower_contraction", "variants"]

@@ -26,6 +26,7 @@ from itertools import product as combinations
 from operator import mul
 
 from graphkeras.codegen.cpu.contract.access import Strides, linear, merged, strides
+from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
 from graphkeras.codegen.cpu.contract.source import Source, find_source
 from graphkeras.codegen.cpu.contract.tile import MOST_ROWS, TileChoice
 from graphkeras.codegen.cpu.target import target
@@ -63,9 +64,6 @@ TAIL_ROWS = (4, 1)
 """Rows of the tiles for what is left of a run whose length is known at run time only."""
 WIDE = 256
 """Columns over which packing a tile's rows of A is soon paid."""
-MOST_PHASES = 16
-"""Phases of a convolution of a dilated image that get loops of their own in its kernel; with more
-the zeros between pixels are multiplied. A gradient with stride 2 has four."""
 SHORT_RUN = 8
 """Rows; several shorter runs share a tile where they can."""
 
@@ -163,7 +161,11 @@ class Plan:
 
 
 def make_plan(
-    rule: Contraction, result: TensorType, operands: Sequence[Value], buffers: Mapping[Value, str]
+    rule: Contraction,
+    result: TensorType,
+    operands: Sequence[Value],
+    buffers: Mapping[Value, str],
+    choices: Choices = BY_MODEL,
 ) -> Plan:
     """The plan of a contraction.
 
@@ -172,8 +174,9 @@ def make_plan(
         result: Its type.
         operands: Left and right operand.
         buffers: Name of the memory of every value of the kernel that lies in memory.
+        choices: What is not left to the cost model.
     """
-    return _Planner(rule, result, operands, buffers).run()
+    return _Planner(rule, result, operands, buffers, choices).run()
 
 
 class _Planner:
@@ -183,11 +186,13 @@ class _Planner:
         result: TensorType,
         operands: Sequence[Value],
         buffers: Mapping[Value, str],
+        choices: Choices,
     ) -> None:
         self.rule = rule
         self.result = result
         self.a, self.b = operands
         self.buffers = buffers
+        self.choices = choices
         cpu = target()
         self.registers = cpu.registers
         self.lanes = max(1, cpu.lanes * 4 // result.itemsize)
@@ -244,12 +249,13 @@ class _Planner:
     def _whole_or_cut(self) -> Cut | None:
         k = self.rule.k
         total = product(k)
-        if isinstance(total, int) and total <= (K_WHOLE if self.rule.view else PRODUCT_WHOLE):
+        whole = self.choices.k_steps or (K_WHOLE if self.rule.view else PRODUCT_WHOLE)
+        if isinstance(total, int) and total <= whole:
             return None
         for dim in range(len(k)):
             inner = product(k[dim + 1 :])
             if isinstance(inner, int) and inner <= K_INNER:
-                length = max(1, K_CHUNK // max(1, inner))
+                length = max(1, (self.choices.k_steps or K_CHUNK) // max(1, inner))
                 extent = k[dim]
                 return Cut(dim, min(length, extent) if isinstance(extent, int) else length, inner)
         raise AssertionError("a single dim has one step inside it")
@@ -304,12 +310,15 @@ class _Planner:
         if self.columns is None:
             return False
         columns = merged(self.rule.n, found.dims[2])
-        neighbours = not columns or (len(columns) == 1 and columns[0].strides == (1,))
+        if columns and (len(columns) > 1 or columns[0].strides != (1,)):
+            return False
+        if self.choices.b_in_place is not None:
+            return self.choices.b_in_place
         steps = [abs(s) for s, d in zip(found.dims[1], self.rule.k, strict=True) if d != 1]
         span = self._steps() * min(steps, default=0) * self.result.itemsize
         once = self.rule.view is None and self.cut is None
         most = PRODUCT_IN_PLACE_BYTES if once else IN_PLACE_BYTES
-        return neighbours and (span <= most or self.columns <= 2 * self.lanes)
+        return span <= most or self.columns <= 2 * self.lanes
 
     def _a_form(self) -> tuple[Form, Strides | None, str]:
         rule = self.rule
@@ -326,6 +335,8 @@ class _Planner:
         lead, extent, step = self._run(found.dims[1])
         if lead and not isinstance(extent, int):
             return False
+        if self.choices.a_in_place is not None:
+            return self.choices.a_in_place
         if self.rule.view is not None:
             return True
         if step == 1 and (self.columns or 0) >= WIDE:
@@ -360,14 +371,17 @@ class _Planner:
         lines, per_line = number(view.shape[1]), number(product(view.shape[2:]))
         extent = number(rule.m[1] if by_m else rule.k[1])
         more = lines - (extent - 1) * step
-        fits = max(1, (VIEW_ELEMENTS // per_line - more) // step + 1)
+        together = self.choices.view_elements or VIEW_ELEMENTS
+        fits = max(1, (together // per_line - more) // step + 1)
         whole_image = by_m or self.cut is None or self.cut.dim == 0
         if by_m:
-            group = min(extent, fits)
+            # A tile may begin in one line and end lines later.
+            least = MOST_ROWS // number(product(rule.m[2:])) + 2
+            group = min(extent, max(fits, least))
             self.layout = Layout(None, (group - 1) * step + more, step, group)
         elif whole_image:
             assert self.cut is not None
-            images = max(1, min(self.cut.length, VIEW_ELEMENTS // (lines * per_line)))
+            images = max(1, min(self.cut.length, together // (lines * per_line)))
             self.cut = Cut(0, images, self.cut.inner)
             self.layout = Layout(images, lines, step, extent)
         else:
@@ -430,18 +444,20 @@ class _Planner:
         """Rows and vectors of the tile for a run."""
         vectors = -(-self.columns // self.lanes) if self.columns is not None else None
         unit = rows_together(self.rule)
-        return TileChoice(run, vectors, self._steps(), self.registers, unit).best(rows)
+        model = TileChoice(run, vectors, self._steps(), self.registers, unit)
+        return model.best(rows or self.choices.rows, self.choices.vectors)
 
     # ---- blocks
 
     def _block(self, width: int) -> int:
-        block = max(width, B_ELEMENTS // max(1, self._steps()) // width * width)
+        elements = self.choices.b_elements or B_ELEMENTS
+        block = max(width, elements // max(1, self._steps()) // width * width)
         if self.columns is not None:
             return min(block, max(1, -(-self.columns // width)) * width)
         return min(block, max(width, 1024 // width * width))
 
     def _strip(self, block: int, runs: Runs) -> int:
-        strip = max(1, C_ELEMENTS // (block * len(runs.rows)))
+        strip = max(1, (self.choices.c_elements or C_ELEMENTS) // (block * len(runs.rows)))
         tiles = product((*self.rule.m[: runs.lead], runs.per_unit or 0))
         return min(strip, max(1, tiles)) if isinstance(tiles, int) and runs.per_unit else strip
 
@@ -450,6 +466,8 @@ class _Planner:
         if not isinstance(product(rule.batch), int):
             return "b"
         rows = product(rule.m)
+        if self.choices.shared is not None:
+            return self.choices.shared
         if self.columns is None:
             return "n" if isinstance(rows, int) else "m"
         if self.columns < 2 * width:

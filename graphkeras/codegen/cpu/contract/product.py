@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from math import lcm
 
 from graphkeras.codegen.cpu.contract.access import offset
+from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
 from graphkeras.codegen.cpu.contract.operands import Chunk, Operands
 from graphkeras.codegen.cpu.contract.plan import TAIL_ROWS, Form, make_plan
 from graphkeras.codegen.kernel_ir import Reach
@@ -41,6 +42,9 @@ PRODUCT_GRAIN = 1 << 17
 """Multiply-adds worth a thread of their own: about 2 us at half the machine's rate."""
 SINGLE_ROW_VECTORS = 8
 """Vectors of a tile of one row: two multiply-adds a cycle times their latency of four."""
+MOST_PHASES = 16
+"""Phases of a convolution of a dilated image that get loops of their own in its kernel; with more
+the zeros between pixels are multiplied. A gradient with stride 2 has four."""
 ROW_MULTIPLE = 4
 """Where rows are shared out, a share begins at a multiple of this."""
 
@@ -63,12 +67,19 @@ class Rows:
     """Number of rows."""
 
 
-def lower_product(lowering: Lowering, hero: Node, rule: Contraction) -> None:
+def parts(rule: Contraction) -> Sequence[Contraction]:
+    """The contractions that a kernel has loops for: the phases of a dilated image, or all of it."""
+    return rule.phases if 0 < len(rule.phases) <= MOST_PHASES else (rule,)
+
+
+def lower_product(
+    lowering: Lowering, hero: Node, rule: Contraction, choices: Choices = BY_MODEL
+) -> None:
     """Writes the loops of a contraction with matrix form."""
     if product(rule.k) == 0:
         _nothing(lowering, hero, rule)
     else:
-        _Product(lowering, hero, rule).write()
+        _Product(lowering, hero, rule, choices).write()
 
 
 def _nothing(lowering: Lowering, hero: Node, rule: Contraction) -> None:
@@ -84,12 +95,12 @@ def _nothing(lowering: Lowering, hero: Node, rule: Contraction) -> None:
 
 
 class _Product:
-    def __init__(self, lowering: Lowering, hero: Node, rule: Contraction) -> None:
+    def __init__(self, lowering: Lowering, hero: Node, rule: Contraction, choices: Choices) -> None:
         self.lowering = lowering
         self.writer = lowering.writer
         self.hero = hero
         self.rule = rule
-        self.plan = make_plan(rule, hero.types[0], hero.inputs, lowering.operands)
+        self.plan = make_plan(rule, hero.types[0], hero.inputs, lowering.operands, choices)
         plan = self.plan
         self.operands = Operands(lowering, hero, rule, plan)
         self.rows = len(plan.runs.rows)

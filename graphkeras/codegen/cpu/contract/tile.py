@@ -43,17 +43,25 @@ class TileChoice:
     unit: int
     """Rows that must stay together."""
 
-    def best(self, rows: int | None = None) -> tuple[int, int]:
-        """Rows and vectors of the tile; `rows` may be given."""
+    def best(self, rows: int | None = None, vectors: int | None = None) -> tuple[int, int]:
+        """Rows and vectors of the tile; either may be given."""
+        most = 4 if self.vectors is None else min(4, self.vectors)
         shapes = [
             (r, v)
-            for v in (1, 2, 3, 4)
-            if self.vectors is None or v <= self.vectors
+            for v in (range(1, most + 1) if vectors is None else [min(vectors, most)])
             for r in (
-                [rows] if rows is not None else range(self.unit, self._most(v) + 1, self.unit)
+                range(self.unit, max(self.unit, self._most(v)) + 1, self.unit)
+                if rows is None
+                else [self._fitting(rows)]
             )
         ]
         return min(shapes, key=lambda shape: self._cost(*shape))
+
+    def _fitting(self, rows: int) -> int:
+        """Rows that a run has, in whole units."""
+        if isinstance(self.run, int):
+            rows = min(rows, self.run)
+        return max(self.unit, rows // self.unit * self.unit)
 
     def _most(self, vectors: int) -> int:
         most = min(MOST_ROWS, (self.registers - 1 - vectors) // vectors)

@@ -1,0 +1,10 @@
+"""Kernels chosen by timing, where the setting `autotune` or `Model.compile(autotune=True)` asks.
+
+tuner.py     which contractions of a program have been timed, and which are timed now
+contest.py   one contraction: its kernels against each other, on this machine
+winners.py   what was found, kept in the kernel cache
+"""
+
+from graphkeras.tuning.tuner import DEFAULT_SIZE, Tuned, Tuning, tune
+
+__all__ = ["DEFAULT_SIZE", "Tuned", "Tuning", "tune"]

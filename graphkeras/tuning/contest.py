@@ -1,0 +1,147 @@
+"""A contest of kernels for one contraction: timed on this machine, with its real sizes.
+
+All kernels become launches of one program, which runs them one after the other on the same
+arrays and with all threads, so a slow moment of the machine meets all of them alike::
+
+    round 1   | - | default | vectors 1 | rows 8 | k_steps 256 | ...     barrier behind each
+    round 2   | - | default | vectors 1 | rows 8 | k_steps 256 | ...     the least time counts
+
+    heat      the default, and every single step away from it
+    final     the default, the fastest of these, and the fastest ones taken together
+
+The default stays unless another one is faster by more than the noise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
+from graphkeras.codegen.generate import generate, variants
+from graphkeras.codegen.program import Program
+from graphkeras.ir.dims import Size
+from graphkeras.ir.examples import example_arrays
+from graphkeras.ir.graph import Graph, Node, Value
+from graphkeras.ir.op import Kind, get_op
+from graphkeras.ir.types import TensorType
+from graphkeras.runtime import kernel_cache
+from graphkeras.runtime.executable import Executable
+from graphkeras.tuning.winners import Winner
+
+HEAT_SECONDS = 0.15
+FINAL_SECONDS = 0.2
+"""Time for the rounds of a contraction; at least `LEAST_ROUNDS` are run."""
+LEAST_ROUNDS = 4
+MOST_ROUNDS = 400
+FINALISTS = 3
+"""Single steps that come to the final, and that are taken together with the fastest one."""
+MARGIN = 0.03
+"""By which share a kernel must be faster than the default to take its place."""
+
+
+class Contest:
+    """The kernels of one node of a scheduled graph.
+
+    Args:
+        node: A contraction.
+        sizes: The run-time sizes to time it for.
+    """
+
+    def __init__(self, node: Node, sizes: Mapping[str, int]) -> None:
+        self.node = node
+        self.graph = _alone(node, sizes)
+        self.sizes = {name: sizes[name] for name in self.graph.symbols}
+        self._programs: dict[Choices, Program] = {}
+
+    @property
+    def default(self) -> Program:
+        """The program of the node alone, as the cost model has it."""
+        return self._program(BY_MODEL)
+
+    def hold(self) -> Winner:
+        """Times the kernels and tells which is the fastest.
+
+        Raises:
+            RuntimeError: Other programs keep the cores busy.
+        """
+        arrays = example_arrays(self.graph, self.sizes)
+        singles = self._distinct(variants(self.node))
+        heat = self._times(singles, arrays, HEAT_SECONDS)
+        order = sorted(singles, key=heat.__getitem__)
+        faster = [c for c in order if heat[c] < heat[BY_MODEL]]
+        pairs = [_together(faster[0], c) for c in faster[1 : FINALISTS + 1]]
+        # What two steps make slower together, one of them alone may still make faster.
+        final = self._distinct([*faster[:FINALISTS], *(p for p in pairs if p is not None)])
+        times = self._times(final, arrays, FINAL_SECONDS)
+        best = min(times, key=times.__getitem__)
+        if times[best] >= times[BY_MODEL] * (1 - MARGIN):
+            best = BY_MODEL
+        self._forget_losers(best)
+        return Winner(best, times[BY_MODEL], times[best])
+
+    def _program(self, choices: Choices) -> Program:
+        if choices not in self._programs:
+            self._programs[choices] = generate(self.graph, {self.node: choices})
+        return self._programs[choices]
+
+    def _distinct(self, choices: Sequence[Choices]) -> list[Choices]:
+        """The default, and those whose kernels have texts of their own."""
+        texts: dict[str, Choices] = {}
+        for choice in (BY_MODEL, *choices):
+            texts.setdefault(_text(self._program(choice)), choice)
+        return list(texts.values())
+
+    def _times(
+        self, choices: Sequence[Choices], arrays: Sequence[np.ndarray], seconds: float
+    ) -> dict[Choices, float]:
+        """The least time of each in interleaved rounds."""
+        programs = [self._program(choice) for choice in choices]
+        # The first launch of a round finds threads that still wake up; it is not counted.
+        launches = [replace(p.launches[0], footprint=None) for p in (programs[0], *programs)]
+        scratch = max(p.scratch_bytes for p in programs)
+        rounds = replace(programs[0], launches=tuple(launches), scratch_bytes=scratch)
+        executable = Executable(rounds)
+        begin = time.perf_counter()
+        least = executable.launch_seconds(arrays, LEAST_ROUNDS)[:, 1:].min(axis=0)
+        one = (time.perf_counter() - begin) / LEAST_ROUNDS
+        more = min(MOST_ROUNDS, int(seconds / one) - LEAST_ROUNDS)
+        if more > 0:
+            rest = executable.launch_seconds(arrays, more)[:, 1:].min(axis=0)
+            least = np.minimum(least, rest)
+        return dict(zip(choices, map(float, least), strict=True))
+
+    def _forget_losers(self, best: Choices) -> None:
+        """Removes kernels from the cache that nothing will ask for."""
+        kept = {_text(self._program(choice)) for choice in (BY_MODEL, best)}
+        kernels = [program.launches[0].kernel for program in self._programs.values()]
+        kernel_cache.discard([kernel for kernel in kernels if kernel.text not in kept])
+
+
+def _text(program: Program) -> str:
+    (launch,) = program.launches
+    return launch.kernel.text
+
+
+def _together(first: Choices, second: Choices) -> Choices | None:
+    """Both steps at once; None where they are about the same choice."""
+    one = {name: value for name, value in asdict(first).items() if value is not None}
+    two = {name: value for name, value in asdict(second).items() if value is not None}
+    return None if one.keys() & two.keys() else Choices(**one, **two)
+
+
+def _alone(node: Node, sizes: Mapping[str, int]) -> Graph:
+    """A graph of the node, its constants, and an input for every run-time size."""
+    constants = [
+        value.producer
+        for value in dict.fromkeys(node.inputs)
+        if value.producer is not None and get_op(value.producer.op).kind is Kind.CONSTANT
+    ]
+    made = {value for constant in constants for value in constant.results}
+    inputs = [value for value in dict.fromkeys(node.inputs) if value not in made]
+    # A size may come from another input of the whole graph than this node's.
+    inputs += [Value(TensorType((Size.symbol(name),)), None, 0, name) for name in sorted(sizes)]
+    return Graph(node.name, tuple(inputs), (*constants, node), node.results)
