@@ -170,4 +170,17 @@ def sample_of(array: Any) -> list[float]:
 
 
 def _uniform(rng: np.random.Generator, *shape: int) -> Array:
-    return rng.random(shape, np.float32) - np.float32(0.5)
+    array = on_a_line(shape)
+    np.subtract(rng.random(shape, np.float32), np.float32(0.5), out=array)
+    return array
+
+
+def on_a_line(shape: tuple[int, ...]) -> Array:
+    """Zeros that begin on a cache line.
+
+    NumPy's own arrays mostly do not, the tensors of the frameworks do; vectors that lie across
+    two lines cost a product up to a fifth of its speed.
+    """
+    memory = np.zeros(4 * math.prod(shape) + 64, np.uint8)
+    skip = -memory.ctypes.data % 64
+    return memory[skip : skip + 4 * math.prod(shape)].view(np.float32).reshape(shape)

@@ -6,12 +6,10 @@ input), as a kernel within a step does; so what is timed is the kernel and one l
 
 from __future__ import annotations
 
-import numpy as np
-
 import graphkeras
 from benchmarks.systems.calls import repeated
 from benchmarks.systems.keras_api import prepare_with
-from benchmarks.work import Convolution, Prepared, Product, Work, sample_of
+from benchmarks.work import Convolution, Prepared, Product, Work, on_a_line, sample_of
 from graphkeras.compiler import compile_graph
 from graphkeras.ir import Builder, Graph, Size, TensorType
 from graphkeras.ir.graph import Value
@@ -26,7 +24,7 @@ def prepare(work: Work) -> Prepared:
         return prepare_with(graphkeras, work, {})
     graph, result = contraction(work)
     arrays = list(work.arrays())
-    memory = np.zeros_like(arrays[result])
+    memory = on_a_line(arrays[result].shape)
     executable = compile_graph(graph)
     given = [*arrays, memory]
     executable(given)

@@ -9,8 +9,8 @@ from pathlib import Path
 from graphkeras.cli.errors import CommandError
 from graphkeras.cli.load import load_model, step_graph
 from graphkeras.compiler import compile_graph
-from graphkeras.ir.examples import example_arrays
 from graphkeras.passes import PassError
+from graphkeras.runtime.examples import example_arrays
 from graphkeras.runtime.pool import set_num_threads
 
 

@@ -24,11 +24,11 @@ from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
 from graphkeras.codegen.generate import generate, variants
 from graphkeras.codegen.program import Program
 from graphkeras.ir.dims import Size
-from graphkeras.ir.examples import example_arrays
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.ir.types import TensorType
 from graphkeras.runtime import kernel_cache
+from graphkeras.runtime.examples import example_arrays
 from graphkeras.runtime.executable import Executable
 from graphkeras.tuning.winners import Winner
 
