@@ -2,7 +2,8 @@
 
 What happens to a graph, in order::
 
-    graph ─► simplify ─► fold ─► cse ─► dce ─► split ─► fuse ─► schedule ─► kernels ─► Executable
+    graph ─► simplify ─► fold ─► cse ─► winograd ─► dce ─► split
+          ─► fuse ─► schedule ─► kernels ─► Executable
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from graphkeras.passes import (
     Schedule,
     Simplify,
     SplitReductions,
+    Winograd,
 )
 from graphkeras.runtime.executable import Executable
 from graphkeras.tuning import DEFAULT_SIZE, tune
@@ -35,8 +37,10 @@ PIPELINE: tuple[Pass, ...] = (
     CommonSubexpressions(),
     # Folding and merging expose further identities (a cast of a cast, a sum with zero).
     Simplify(),
+    # Late: the rules above know convolutions.
+    Winograd(),
     DeadCodeElimination(),
-    # Late: the rules above know the whole reductions.
+    # Late: the rules above know whole reductions.
     SplitReductions(),
     # From here on every node is a kernel.
     Fuse(),

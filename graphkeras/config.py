@@ -142,6 +142,14 @@ SETTINGS: tuple[Setting, ...] = (
         _flag,
     ),
     Setting(
+        "winograd",
+        "GRAPHKERAS_WINOGRAD",
+        "auto",
+        "3x3 convolutions with fewer products, where a NaN or infinity spreads within 2x2 results: "
+        "auto (where that is estimated to be faster), always or never",
+        _choice("auto", "always", "never"),
+    ),
+    Setting(
         "floatx",
         "GRAPHKERAS_FLOATX",
         "float32",

@@ -173,6 +173,9 @@ class Contraction:
     phases: tuple[Contraction, ...] = ()
     """The same in parts, each of every few rows, that leave out the zeros between the elements of
     `lhs`; none where there are no such zeros. Where a part has no k, its result is zero."""
+    transformed: bool = False
+    """Whether this is a convolution whose kernel comes transformed; see `ir.ops.winograd`. k then
+    counts the products of the definition, and `rhs` takes (place in the patch, channel) for it."""
 
 
 class Loops(Protocol):

@@ -54,7 +54,8 @@ def regroup(contraction: Node, windows: Node) -> Regrouped | None:
     """The contraction with its rows in the order of windows over its result.
 
     None where that cannot be: windows overlap or have padding, or slide along a dim of the
-    result that is no dim of the rows.
+    result that is no dim of the rows; or the contraction makes 2x2 results at a time
+    (`transformed`), and windows are others.
     """
     rule, reduction = _rules(contraction, windows)
     if contraction.types[0].shape != windows.inputs[0].type.shape or reduction.overlaps:
@@ -70,6 +71,8 @@ def regroup(contraction: Node, windows: Node) -> Regrouped | None:
             if at not in rows:
                 return None
             moving[rows.index(at)] = axis
+    if rule.transformed and [(a.size, a.stride) for a in moving.values()] != [(2, 2), (2, 2)]:
+        return None
     counts = dict(zip(placed, windows.types[0].shape, strict=True))
     inner = [i for i in moving if moving[i].size > 1]
 

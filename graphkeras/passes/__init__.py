@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphkeras.passes.simplify import Simplify
     from graphkeras.passes.spec import Pass, pass_text
     from graphkeras.passes.split_reductions import SplitReductions
+    from graphkeras.passes.winograd import Winograd
 
 _NAMES = {
     "Autodiff": "autodiff",
@@ -41,6 +42,7 @@ _NAMES = {
     "Pass": "spec",
     "pass_text": "spec",
     "SplitReductions": "split_reductions",
+    "Winograd": "winograd",
 }
 """Name -> the file it is in."""
 
@@ -60,6 +62,7 @@ __all__ = [
     "Schedule",
     "Simplify",
     "SplitReductions",
+    "Winograd",
     "gradients",
     "parse_pass",
     "pass_text",

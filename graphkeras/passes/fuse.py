@@ -54,6 +54,7 @@ from graphkeras.passes.fusion_kernel import (
     is_constant,
     is_one_number,
     is_scalar_constant,
+    is_transformed_kernel,
     loop_value,
     node_of,
     numel,
@@ -140,6 +141,8 @@ class _Fusion:
         if Kind.OPAQUE in kinds:
             return not is_one_number(value)
         if Kind.CONTRACT in kinds and not self._is_prologue(value, tree):
+            return True
+        if any(is_transformed_kernel(value, user) for user in users):
             return True
         if tree > 1 and any(expands(value, user) or has_overlap(user) for user in users):
             return True

@@ -187,6 +187,12 @@ def has_overlap(user: Node) -> bool:
     return op.kind is Kind.REDUCE and op.reduction is not None and op.reduction(user).overlaps
 
 
+def is_transformed_kernel(value: Value, user: Node) -> bool:
+    """Whether a convolution reads `value` as its transformed kernel, in memory."""
+    rule = get_op(user.op).contraction
+    return rule is not None and value is user.inputs[1] and rule(user).transformed
+
+
 def finishes_windows(contraction: Node, windows: Node) -> bool:
     """Whether tiles of a contraction can hold whole windows of its result."""
     grouped = regroup(contraction, windows)

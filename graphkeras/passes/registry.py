@@ -16,6 +16,7 @@ from graphkeras.passes.schedule import Schedule
 from graphkeras.passes.simplify import Simplify
 from graphkeras.passes.spec import Pass
 from graphkeras.passes.split_reductions import SplitReductions
+from graphkeras.passes.winograd import Winograd
 
 PASSES: dict[str, type[Any]] = {
     which.name: which
@@ -28,6 +29,7 @@ PASSES: dict[str, type[Any]] = {
         Schedule,
         Simplify,
         SplitReductions,
+        Winograd,
     )
 }
 """The class of every pass."""

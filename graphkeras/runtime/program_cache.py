@@ -3,7 +3,7 @@
     traced graph -> <key>.program -> launches, memory plan -> kernels (kernel_cache.py)
 
 The key is a digest of the graph (not of the user's line numbers), of the sources of all that
-compiles it, of versions, and of the CPU.
+compiles it, of versions, of the CPU, and of the setting that passes choose by.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from graphkeras.codegen.program import Program
 from graphkeras.codegen.stored import StoredProgramError, dump_program, load_program
+from graphkeras.config import setting
 from graphkeras.ir.graph import Graph
 from graphkeras.ir.text import print_graph
 from graphkeras.native.target import cpu
@@ -30,7 +31,8 @@ def program_key(graph: Graph) -> str:
     """Name of the program of a graph in the cache."""
     target = cpu()
     sources = disk_cache.sources_digest(*_COMPILER)
-    parts = (sources, target.name, target.features, print_graph(graph, lines=False))
+    made_for = (target.name, target.features, setting("winograd"))
+    parts = (sources, *made_for, print_graph(graph, lines=False))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

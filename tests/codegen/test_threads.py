@@ -126,6 +126,20 @@ class Graphs:
         y = self.emit("conv", x, w, strides=(1, 1), padding=padding, groups=1, **dilation)
         return self.emit("tanh", y)
 
+    def winograd(self) -> Value:
+        self.batch = 11
+        x, u = self.input(N, 13, 11, 5), self.input(16, 1, 5, 19)
+        return self.emit("tanh", self.emit("winograd_conv", x, u, padding=((1, 1), (1, 1))))
+
+    def winograd_panels(self) -> Value:
+        self.batch = 3
+        x, u = self.input(N, 6, 7, 5), self.input(16, 8, 5, 32)
+        return self.emit("tanh", self.emit("winograd_conv", x, u, padding=((1, 1), (1, 1))))
+
+    def winograd_kernel(self) -> Value:
+        w = self.input(3, 3, 48, 64)
+        return self.emit("winograd_kernel", w, panel=16, turned=True)
+
     def depthwise(self) -> Value:
         self.batch = 5
         x, w = self.input(N, 23, 31, 37), self.input(3, 3, 1, 37)

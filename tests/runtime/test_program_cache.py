@@ -152,6 +152,12 @@ def test_another_instruction_set_is_another_program() -> None:
         assert generic != program_cache.program_key(step())
 
 
+def test_a_setting_that_changes_kernels_is_another_program() -> None:
+    key = program_cache.program_key(step())
+    with config.override(winograd="never"):
+        assert program_cache.program_key(step()) != key
+
+
 def test_another_version_is_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {program_cache.program_key(step())}
     for module, name in ((graphkeras, "__version__"), (np, "__version__")):

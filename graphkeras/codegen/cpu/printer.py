@@ -171,6 +171,7 @@ _FROM = {
     "graphkeras.codegen.cpu.intrinsics": r"\b(\w+_at|udiv|urem|add_any_order|maximum|minimum)\(",
     "graphkeras.codegen.cpu.channel_tile": r"\b(line_tile|line_sums)\(",
     "graphkeras.codegen.cpu.microkernel": r"\b(product_tile|transpose_tile)\(",
+    "graphkeras.codegen.cpu.winograd_tile": r"\b(input_tile|output_tile)\(",
 }
 
 

@@ -5,6 +5,7 @@ shape, slice_pad         constants, broadcasting, moving, cutting and joining
 reduce, window           sums and maxima over axes and over sliding windows
 window_grad              the winners of a maximum over windows, and what they get back
 contract, conv           matrix products and convolutions
+winograd                 3x3 convolutions with fewer products
 index                    gather, scatter and their per-line forms
 scan                     cumulative ops and sorting
 random                   counter-based random bits
@@ -26,6 +27,7 @@ from graphkeras.ir.ops import (
     unary,
     window,
     window_grad,
+    winograd,
 )
 
 __all__ = [
@@ -43,4 +45,5 @@ __all__ = [
     "unary",
     "window",
     "window_grad",
+    "winograd",
 ]

@@ -249,16 +249,21 @@ def _view(
 
 def _conv_contraction(node: Node) -> Contraction:
     g = _conv_geometry([v.type for v in node.inputs], node.attrs)
-    whole = _phase_contraction(node, Phase(g, ((0, 1),) * len(g.x), ((0, 1),) * len(g.x)))
+    batch = node.inputs[0].type.shape[0]
+    whole = conv_contraction(g, batch)
     if max(g.lhs_dilation) == 1:
         return whole
-    return replace(whole, phases=tuple(_phase_contraction(node, each) for each in g.phases()))
+    return replace(whole, phases=tuple(_phase_contraction(each, batch) for each in g.phases()))
 
 
-def _phase_contraction(node: Node, phase: Phase) -> Contraction:
+def conv_contraction(g: Geometry, batch: Dim) -> Contraction:
+    """The rule of a convolution of `batch` images, in one part."""
+    return _phase_contraction(Phase(g, ((0, 1),) * len(g.x), ((0, 1),) * len(g.x)), batch)
+
+
+def _phase_contraction(phase: Phase, batch: Dim) -> Contraction:
     g = phase.geometry
     channels, filters = g.channels // g.groups, g.filters // g.groups
-    batch: Dim = node.inputs[0].type.shape[0]
 
     def lhs(
         i: Sequence[Expr], m: Sequence[Expr], k: Sequence[Expr]

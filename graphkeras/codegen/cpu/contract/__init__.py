@@ -9,12 +9,14 @@ operands.py   the forms of an operand: read in place, padded copy, packed
 product.py    the loops of the kernel
 meeting.py    which pixels, positions and taps of a convolution meet
 depthwise.py  where no matrix is left: convolutions of each channel by itself
+winograd.py   convolutions with a transformed kernel
 """
 
 from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
 from graphkeras.codegen.cpu.contract.depthwise import lower_depthwise
 from graphkeras.codegen.cpu.contract.product import lower_product, parts
 from graphkeras.codegen.cpu.contract.variants import variants
+from graphkeras.codegen.cpu.contract.winograd import lower_winograd
 from graphkeras.codegen.lower import Lowering
 from graphkeras.ir.dims import product
 from graphkeras.ir.graph import Node
@@ -25,6 +27,9 @@ def lower_contraction(
     lowering: Lowering, hero: Node, rule: Contraction, choices: Choices = BY_MODEL
 ) -> bool:
     """Writes the kernel of a contraction of floats; False, and nothing, where there is no tile."""
+    if rule.transformed:
+        lower_winograd(lowering, hero, rule)
+        return True
     if product(rule.n) == 1:
         return lower_depthwise(lowering, hero, rule)
     for part in parts(rule):

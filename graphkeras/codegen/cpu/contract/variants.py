@@ -29,7 +29,7 @@ SHORTEST_CHUNK = 64
 def variants(lowering: Lowering) -> list[Choices]:
     """Choices to try for a kernel of the pattern CONTRACT, besides the cost model's."""
     hero, rule = lowering.contraction()
-    if not hero.types[0].is_float or product(rule.n) == 1:
+    if not hero.types[0].is_float or product(rule.n) == 1 or rule.transformed:
         return []
     # All phases of a dilated image get the same choices; the one with the most taps decides.
     part = parts(rule)[0]

@@ -1,0 +1,128 @@
+"""3x3 convolutions as Winograd convolutions F(2x2, 3x3), where these are estimated to be faster.
+
+    conv(x, w)   ->   winograd_conv(x, winograd_kernel(w))
+
+The products of 2x2 results go down from 36 to 16 a channel (`ir.ops.winograd`), and additions are
+to be paid for. The kernel is transformed by a node of its own, which depends on it alone. The
+gradient for the input is a `conv` with the kernel turned around, and treated alike: the transform
+reads the kernel as it lies. The gradient for the kernel stays what it is.
+
+**Rounding.** Sums of four pixels and of nine products are rounded on the way, so results differ
+from the plain sum's by about 1e-6 of the largest one: within what the order of additions may
+change, and some 3 times the error of a plain sum. A bound: with u = 2**-24 and C channels,
+
+    |error| <= (C + 20) u  sum over channels of |A^T| (|G| |w| |G^T| * |B^T| |x| |B|) |A|
+
+**NaN and infinity.** Every result whose plain sum has a factor that is not finite is not finite
+here either, because a pixel or weight has part in all sums of places that its results come from.
+But it may be NaN for infinity (inf - inf), and what is not finite spreads: a pixel's to all results
+of the 2x2 tiles that read it, a weight's to all results of its filter. PyTorch's, TensorFlow's and
+ONNX Runtime's CPU and GPU libraries do the same. `winograd=never` keeps to the plain sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from graphkeras.config import setting
+from graphkeras.ir.dims import Dim
+from graphkeras.ir.graph import Graph, Node, Value
+from graphkeras.passes.rewriter import Rewriter
+
+PANEL = 32
+"""Filters side by side in U: what the widest register tiles take at a time; fewer cost as much."""
+SPREAD = 100.0
+"""Price of transforming a patch of one channel, in multiply-adds."""
+GATHER = 150.0
+"""Price of transforming 2x2 results of one filter and of finishing them, in multiply-adds."""
+DIRECT = 60.0
+"""Price of finishing 2x2 results of one filter of a plain convolution, in multiply-adds."""
+KERNEL_PRICE = 900.0
+"""Price of transforming the kernel for one pair of channels, in multiply-adds: it is memory that
+takes the time, 20 us for 64 x 64 channels on two threads and 420 us for 256 x 256."""
+IMAGES = 6
+"""Images that one transformed kernel is taken to serve, where the batch size is not known."""
+GAIN = 1.1
+"""How much faster it must be by estimate: its results are rounded a little more."""
+
+_ATTRS = {
+    "strides": (1, 1),
+    "lhs_dilation": (1, 1),
+    "rhs_dilation": (1, 1),
+    "groups": 1,
+}
+
+
+@dataclass(frozen=True)
+class Winograd:
+    """Replaces 3x3 convolutions without strides by Winograd convolutions.
+
+    Which ones is the setting `winograd`'s: those where `speedup` promises enough, all, or none.
+    """
+
+    name: ClassVar[str] = "winograd"
+
+    def __call__(self, graph: Graph) -> Graph:
+        """The graph with such convolutions replaced; the same object if there are none."""
+        choice = setting("winograd")
+        rewriter = Rewriter(graph, self.name)
+        for node in graph.nodes:
+            if not (fits(node) and _is_wanted(node, choice)):
+                rewriter.take(node)
+                continue
+            with rewriter.standing_for(node):
+                x, w = rewriter.operands(node)
+                u = _transformed(rewriter, w)
+                result = rewriter.emit("winograd_conv", x, u, padding=node.attrs["padding"])
+                rewriter.replace(node.result, result)
+        return rewriter.finish()
+
+
+def _is_wanted(node: Node, choice: str) -> bool:
+    return choice == "always" or (choice == "auto" and speedup(node) >= GAIN)
+
+
+def fits(node: Node) -> bool:
+    """Whether a node is a convolution of float32 images by 3x3 pixels, one apart."""
+    if node.op != "conv" or node.types[0].rank != 4 or node.types[0].dtype != "float32":
+        return False
+    kernel = node.inputs[1].type.shape
+    return kernel[:2] == (3, 3) and all(node.attrs[name] == v for name, v in _ATTRS.items())
+
+
+def speedup(node: Node) -> float:
+    """How much faster a convolution that `fits` is estimated to be as a Winograd convolution."""
+    batch, height, width, filters = node.types[0].shape
+    channels = node.inputs[1].type.shape[2]
+    outer = _number(batch, IMAGES)
+    pairs = _number(channels) * _number(filters)
+    places = outer * _number(height) * _number(width)
+    patches = outer * -(-_number(height) // 2) * -(-_number(width) // 2)
+    plain = places * (9 * pairs + DIRECT / 4 * _number(filters))
+    transforms = SPREAD * _number(channels) + GATHER * _number(filters)
+    products = 16 * _number(channels) * max(_number(filters), PANEL)
+    return plain / (patches * (products + transforms) + KERNEL_PRICE * pairs)
+
+
+def _number(dim: Dim, unknown: int = 1) -> int:
+    return dim if isinstance(dim, int) else unknown
+
+
+def _transformed(rewriter: Rewriter, w: Value) -> Value:
+    """The kernel as a Winograd convolution reads it."""
+    kernel = _turned_back(w)
+    filters = _number(w.type.shape[3])
+    panel = PANEL if filters % PANEL == 0 else filters
+    return rewriter.emit("winograd_kernel", kernel or w, panel=panel, turned=kernel is not None)
+
+
+def _turned_back(w: Value) -> Value | None:
+    """The kernel that `w` is turned around in space, with channels and filters swapped."""
+    swap = w.producer
+    if swap is None or swap.op != "transpose" or swap.attrs["perm"] != (0, 1, 3, 2):
+        return None
+    turn = swap.inputs[0].producer
+    if turn is None or turn.op != "reverse" or tuple(sorted(turn.attrs["axes"])) != (0, 1):
+        return None
+    return turn.inputs[0]
