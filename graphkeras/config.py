@@ -16,10 +16,12 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphkeras.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _choice(*allowed: str) -> Callable[[Any], str]:
@@ -57,6 +59,9 @@ def _positive(value: Any) -> float:
 
 
 def _path(value: Any) -> Path:
+    # 5 ms, and no program asks for a path before it compiles something.
+    from pathlib import Path
+
     return Path(os.fspath(value)).expanduser()
 
 

@@ -6,7 +6,6 @@ A message says what was wrong, where, what was expected, what was received, and 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -64,6 +63,9 @@ def did_you_mean(name: object, choices: Iterable[str]) -> str:
     Returns:
         `"Did you mean 'adam'?"`, or the empty string where nothing is similar.
     """
+    # Only a mistake needs it: importing the package does not.
+    import difflib
+
     by_lower = {choice.lower(): choice for choice in choices}
     close = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
     return f"Did you mean {by_lower[close[0]]!r}?" if close else ""

@@ -8,12 +8,12 @@ seed, and a counter that grows by one with each draw.
 from __future__ import annotations
 
 import math
-import secrets
 import threading
 from typing import Any
 
 import numpy as np
 
+from graphkeras.locks import fork_safe
 from graphkeras.names import auto_name
 from graphkeras.ops._common import TensorLike, expand_to, scalar_like, static
 from graphkeras.ops.creation import dims_of
@@ -87,8 +87,9 @@ class _Global:
     """The generator behind `seed=None`, and the seeds of initializers."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.numpy = np.random.default_rng(secrets.randbits(64))
+        self.lock = fork_safe(threading.Lock())
+        self.numpy: np.random.Generator | None = None
+        """Made at the first draw: loading NumPy's generators takes 15 ms."""
         self.generator: SeedGenerator | None = None
 
 
@@ -98,6 +99,8 @@ _global = _Global()
 def make_default_seed() -> int:
     """The next seed of the global stream."""
     with _global.lock:
+        if _global.numpy is None:
+            _global.numpy = np.random.default_rng()
         return int(_global.numpy.integers(0, 2**31 - 1))
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphkeras.callbacks.callback import Callback, Logs
+
+if TYPE_CHECKING:
+    import csv
 
 
 class CSVLogger(Callback):
@@ -49,6 +51,8 @@ class CSVLogger(Callback):
         self._file.flush()
 
     def _start(self, file: IO[str], logs: Logs) -> csv.DictWriter[str]:
+        import csv
+
         self.keys = sorted(logs)
         if not any(key.startswith("val_") for key in self.keys):
             self.keys += [f"val_{key}" for key in self.keys]

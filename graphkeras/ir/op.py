@@ -20,20 +20,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import product as combinations
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graphkeras.ir.dims import Dim, Shape, Size
 from graphkeras.ir.scalar import Expr, as_index
 from graphkeras.ir.types import TensorType
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from graphkeras.ir.builder import Builder
     from graphkeras.ir.graph import Node, Value
 
-Array = NDArray[Any]
+Array: TypeAlias = "NDArray[Any]"
 Attrs = Mapping[str, Any]
 Sizes = Mapping[str, int]
 """Values of the run-time dimensions."""

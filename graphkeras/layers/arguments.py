@@ -92,6 +92,7 @@ def one_of(value: Any, choices: Sequence[str], name: str, layer: str) -> str:
     word = value.lower() if isinstance(value, str) else value
     if word in choices:
         return str(word)
+
     close = difflib.get_close_matches(str(word), choices, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise ValueError(

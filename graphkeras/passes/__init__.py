@@ -6,8 +6,9 @@ the cache none.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from graphkeras.lazy import loader
 
 if TYPE_CHECKING:
     from graphkeras.passes.autodiff import Autodiff, GradientError, gradients
@@ -23,28 +24,21 @@ if TYPE_CHECKING:
     from graphkeras.passes.split_reductions import SplitReductions
     from graphkeras.passes.winograd import Winograd
 
-_NAMES = {
-    "Autodiff": "autodiff",
-    "GradientError": "autodiff",
-    "gradients": "autodiff",
-    "CommonSubexpressions": "cse",
-    "DeadCodeElimination": "dce",
-    "FoldConstants": "fold_constants",
-    "Fuse": "fuse",
-    "PassError": "manager",
-    "PassManager": "manager",
-    "PassNumericsError": "manager",
-    "PassRecord": "manager",
-    "PASSES": "registry",
-    "parse_pass": "registry",
-    "Schedule": "schedule",
-    "Simplify": "simplify",
-    "Pass": "spec",
-    "pass_text": "spec",
-    "SplitReductions": "split_reductions",
-    "Winograd": "winograd",
+_FILES = {
+    "autodiff": "Autodiff GradientError gradients",
+    "cse": "CommonSubexpressions",
+    "dce": "DeadCodeElimination",
+    "fold_constants": "FoldConstants",
+    "fuse": "Fuse",
+    "manager": "PassError PassManager PassNumericsError PassRecord",
+    "registry": "PASSES parse_pass",
+    "schedule": "Schedule",
+    "simplify": "Simplify",
+    "spec": "Pass pass_text",
+    "split_reductions": "SplitReductions",
+    "winograd": "Winograd",
 }
-"""Name -> the file it is in."""
+__getattr__, __dir__ = loader(__name__, _FILES)
 
 __all__ = [
     "PASSES",
@@ -67,11 +61,3 @@ __all__ = [
     "parse_pass",
     "pass_text",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
-    globals()[name] = value
-    return value

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from graphkeras import config
-
-logger = logging.getLogger("graphkeras")
 
 
 def print_message(text: object, line_break: bool = True) -> None:
@@ -17,7 +14,9 @@ def print_message(text: object, line_break: bool = True) -> None:
     """
     message = str(text)
     if not config.is_interactive_logging_enabled():
-        logger.info(message)
+        import logging
+
+        logging.getLogger("graphkeras").info(message)
         return
     if line_break:
         message += "\n"

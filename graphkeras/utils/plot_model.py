@@ -6,12 +6,13 @@ A box a layer, an edge a call. For the graph the compiler makes of a model, see 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphkeras.utils.messages import print_message
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from graphviz import Digraph
 
 RANKDIRS = ("TB", "LR", "BT", "RL")
@@ -60,6 +61,8 @@ def plot_model(
 
     show = Shown(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable)
     view = model_view(model, show, expand_nested)
+    from pathlib import Path
+
     path = Path(to_file)
     path = path if path.suffix else path.with_suffix(".png")
     written = write_picture(view, path, direction=_checked(rankdir), title="", dpi=dpi)

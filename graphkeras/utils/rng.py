@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 
 from graphkeras.errors import DataError
@@ -25,6 +23,8 @@ def set_random_seed(seed: int) -> None:
         raise DataError(
             f"set_random_seed: expected a whole number from 0 to 4294967295, received {seed!r}"
         )
+    import random
+
     from graphkeras.random import set_global_seed
 
     random.seed(seed)

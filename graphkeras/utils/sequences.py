@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from graphkeras.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 def pad_sequences(

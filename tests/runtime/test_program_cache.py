@@ -75,9 +75,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = compiler.compile_graph
 
-    def noted(graph: Graph) -> Any:
+    def noted(graph: Graph, **options: Any) -> Any:
         names.append(graph.name)
-        return real(graph)
+        return real(graph, **options)
 
     monkeypatch.setattr(compiler, "compile_graph", noted)
     return names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 import numpy as np
 
@@ -151,7 +151,7 @@ def highest(dtype: str) -> Number:
     return float("inf") if dtype.startswith("float") else int(np.iinfo(dtype).max)
 
 
-Make = Callable[[np.random.Generator], Sequence[Array]]
+Make: TypeAlias = "Callable[[np.random.Generator], Sequence[Array]]"
 
 
 def normal(*shapes: tuple[int, ...]) -> Make:

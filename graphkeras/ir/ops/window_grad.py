@@ -37,6 +37,7 @@ from graphkeras.ir.op import (
     register,
 )
 from graphkeras.ir.ops.common import (
+    Make,
     distinct,
     expect_count,
     expect_dtype,
@@ -154,7 +155,13 @@ _TIES = Sample(
     label="ties",
 )
 _LINE = {"window": (3,), "strides": (2,), "padding": ((1, 1),)}
-_SMALL = tuple(s for s in pool_samples(distinct) if np.prod(s.attrs["window"]) <= MAX_POSITIONS)
+
+
+def _is_small(sample: Sample) -> bool:
+    return bool(np.prod(sample.attrs["window"]) <= MAX_POSITIONS)
+
+
+_SMALL = tuple(filter(_is_small, pool_samples(distinct)))
 
 register(
     Op(
@@ -271,9 +278,20 @@ def _scatter_element(e: Elements, node: Node, index: Index) -> Expr:
     return total
 
 
-def _to_scatter(sample: Sample) -> Sample:
+def _scatter_samples() -> tuple[Sample, ...]:
+    """The samples of pooling as samples of `window_scatter`."""
+    shapes: list[tuple[int, ...]] = []
+
+    def noted(shape: tuple[int, ...]) -> Make:
+        shapes.append(shape)
+        return distinct(shape)
+
+    both = zip(pool_samples(noted), shapes, strict=True)
+    return tuple(_to_scatter(sample, shape) for sample, shape in both if _is_small(sample))
+
+
+def _to_scatter(sample: Sample, shape: tuple[int, ...]) -> Sample:
     """A pooling sample as one of `window_scatter`; some winners lie in the padding."""
-    shape = np.shape(sample.make(np.random.default_rng(0))[0])
 
     def make(rng: np.random.Generator) -> list[Array]:
         pooled = pooled_type("window_scatter", TensorType(shape), sample.attrs).concrete({})
@@ -297,7 +315,7 @@ register(
         attrs=(Attr("shape", tuple), *WINDOW_ATTRS),
         element=_scatter_element,
         cost=4,
-        samples=tuple(map(_to_scatter, _SMALL)),
+        samples=_scatter_samples(),
     )
 )
 

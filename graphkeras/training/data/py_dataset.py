@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -76,6 +75,8 @@ class PyDatasetAdapter(DataAdapter):
         count = self._dataset.num_batches
         indices: Iterator[int] = itertools.count() if count is None else iter(range(count))
         if self._shuffle and count is not None:
+            import random
+
             order = list(range(count))
             random.shuffle(order)
             indices = iter(order)
