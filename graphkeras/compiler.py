@@ -4,13 +4,20 @@ What happens to a graph, in order::
 
     graph ─► simplify ─► fold ─► cse ─► winograd ─► dce ─► split
           ─► fuse ─► schedule ─► kernels ─► Executable
+
+Where some inputs rarely change, what depends on them alone becomes a program of its own::
+
+    graph ─► .. ─► fold scales ─► .. ─┬► prepare ─► .. ─► Executable ┐ factors, panels
+                                      └► main ───► .. ─► Executable ◄┘
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from time import perf_counter
 
+from graphkeras.codegen.cpu.contract.prepack import prepack
 from graphkeras.codegen.generate import generate
 from graphkeras.config import setting
 from graphkeras.ir.graph import Graph
@@ -18,18 +25,22 @@ from graphkeras.passes import (
     CommonSubexpressions,
     DeadCodeElimination,
     FoldConstants,
+    FoldScales,
     Fuse,
     Pass,
     PassManager,
+    PassRecord,
     Schedule,
     Simplify,
     SplitReductions,
     Winograd,
 )
+from graphkeras.passes.split_constants import Split, split_constants
 from graphkeras.runtime.executable import Executable
+from graphkeras.runtime.prepared import PreparedExecutable
 from graphkeras.tuning import DEFAULT_SIZE, tune
 
-PIPELINE: tuple[Pass, ...] = (
+ALGEBRA: tuple[Pass, ...] = (
     # Gradient rules and layers emit the general form; most of it cancels.
     Simplify(),
     FoldConstants(),
@@ -37,16 +48,35 @@ PIPELINE: tuple[Pass, ...] = (
     CommonSubexpressions(),
     # Folding and merging expose further identities (a cast of a cast, a sum with zero).
     Simplify(),
+)
+"""The passes that know the rules of ops."""
+
+FORMS: tuple[Pass, ...] = (
     # Late: the rules above know convolutions.
     Winograd(),
     DeadCodeElimination(),
+)
+"""The passes that choose between forms of an op."""
+
+TO_KERNELS: tuple[Pass, ...] = (
     # Late: the rules above know whole reductions.
     SplitReductions(),
     # From here on every node is a kernel.
     Fuse(),
+)
+"""The passes that make kernels."""
+
+PIPELINE: tuple[Pass, ...] = (*ALGEBRA, *FORMS, *TO_KERNELS, Schedule())
+"""Every pass, in order. Memory planning and code generation follow."""
+
+PREPARE: tuple[Pass, ...] = (
+    # Scales and panels are written in their general form, too.
+    Simplify(),
+    DeadCodeElimination(),
+    *TO_KERNELS,
     Schedule(),
 )
-"""Every pass, in order. Memory planning and code generation follow."""
+"""The passes over a graph that prepares variables."""
 
 
 def optimize(graph: Graph, pipeline: Sequence[Pass] = PIPELINE) -> PassManager:
@@ -81,11 +111,80 @@ def compile_graph(
         An executable: call it with one array an input. Outputs that alias an input are written
         into that input's array, the others are returned.
     """
-    records = tuple(optimize(graph, pipeline).records)
-    scheduled, tuning = records[-1].after, None
+    return _executable(optimize(graph, pipeline).records, autotune, sizes)
+
+
+@dataclass(frozen=True)
+class Halves:
+    """What the passes made of a graph of which some inputs rarely change."""
+
+    split: Split
+    prepare: tuple[PassRecord, ...]
+    """From the whole graph to the scheduled one that is run when such an input has changed; empty
+    where there is nothing to prepare."""
+    main: tuple[PassRecord, ...]
+    """From the whole graph to the scheduled one that is run in every call."""
+
+
+def optimize_halves(graph: Graph, constant: Sequence[int]) -> Halves:
+    """Runs the passes on a graph of which some inputs rarely change.
+
+    Args:
+        graph: The graph.
+        constant: Positions of these inputs.
+    """
+    # Folding asks for convolutions, whatever form they take.
+    whole = optimize(graph, (*ALGEBRA, FoldScales(tuple(constant)), *FORMS)).records
+    before = whole[-1].after
+    begin = perf_counter()
+    split = split_constants(before, constant)
+    seconds = perf_counter() - begin
+    main = [*whole, PassRecord("split_constants", "split_constants", seconds, before, split.main)]
+    main += optimize(split.main, TO_KERNELS).records
+    begin, fused = perf_counter(), main[-1].after
+    split, packed = prepack(split, fused)
+    main.append(PassRecord("prepack", "prepack", perf_counter() - begin, fused, packed))
+    main += optimize(packed, (Schedule(),)).records
+    prepare: tuple[PassRecord, ...] = ()
+    if split.prepare.outputs:
+        first = PassRecord("split_constants", "split_constants", seconds, before, split.prepare)
+        prepare = (first, *optimize(split.prepare, PREPARE).records)
+    return Halves(split, prepare, tuple(main))
+
+
+def compile_halves(
+    graph: Graph,
+    constant: Sequence[int],
+    autotune: bool | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> PreparedExecutable | Executable:
+    """Compiles a graph of which some inputs rarely change: variables at inference.
+
+    Args:
+        graph: As for `compile_graph`.
+        constant: Positions of these inputs. Their types have no run-time sizes, and no output is
+            the next value of one.
+        autotune: As for `compile_graph`.
+        sizes: As for `compile_graph`.
+
+    Returns:
+        A pair of programs; or one, where no part of the graph is worth to be computed once.
+    """
+    halves = optimize_halves(graph, constant)
+    main = _executable(halves.main, autotune, sizes)
+    if not halves.prepare:
+        return main
+    prepare = _executable(halves.prepare, False, sizes)
+    return PreparedExecutable(prepare, main, halves.split.constant, halves.split.sources)
+
+
+def _executable(
+    records: Sequence[PassRecord], autotune: bool | None, sizes: Mapping[str, int] | None
+) -> Executable:
+    kept, scheduled, tuning = tuple(records), records[-1].after, None
     if setting("autotune") if autotune is None else autotune:
-        tuning = tune(scheduled, sizes or dict.fromkeys(graph.symbols, DEFAULT_SIZE))
+        tuning = tune(scheduled, sizes or dict.fromkeys(scheduled.symbols, DEFAULT_SIZE))
     program = generate(scheduled, tuning.choices if tuning else None)
-    executable = Executable(replace(program, explain=lambda: records))
+    executable = Executable(replace(program, explain=lambda: kept))
     executable.tuning = tuning
     return executable

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from graphkeras.changes import Change, mark
 from graphkeras.ir.op import Array
 from graphkeras.names import auto_name, current_path
 from graphkeras.trace.convert import as_array, as_tensor
@@ -69,7 +70,8 @@ class Variable(Operators):
         self.constraint: Any = None
         self.overwrite_with_gradient = False
         self.buffer: Array = _aligned(self._initial(initializer, shape, dtype))
-        """The writable memory; its address never changes."""
+        """The writable memory; its address never changes. Who writes marks `change` behind it."""
+        self.change = Change()
 
     def _initial(self, initializer: Any, shape: Sequence[int] | None, dtype: Any) -> Array:
         if isinstance(initializer, str):
@@ -130,7 +132,7 @@ class Variable(Operators):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """The buffer of a copied or unpickled variable starts on a cache line too."""
-        self.__dict__.update(state, buffer=_aligned(state["buffer"]))
+        self.__dict__.update(state, buffer=_aligned(state["buffer"]), change=Change())
 
     def numpy(self) -> Array:
         """A copy of the value as a NumPy array."""
@@ -149,6 +151,7 @@ class Variable(Operators):
             array = as_array(value, self.dtype)
             self._check_shape(array.shape)
             np.copyto(self.buffer, array)
+            mark([self.change])
             return self.value
         tensor = as_tensor(value, self.dtype)
         self._check_shape(tensor.dims)

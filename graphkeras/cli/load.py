@@ -6,12 +6,13 @@ import runpy
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from graphkeras import tree
 from graphkeras.cli.errors import CommandError
-from graphkeras.compiler import optimize
+from graphkeras.compiler import optimize, optimize_halves
 from graphkeras.config import floatx
 from graphkeras.errors import did_you_mean
 from graphkeras.ir.dims import Size
@@ -99,7 +100,19 @@ def _as_model(found: Any, name: str, file: str) -> Any:
     raise CommandError(f"{name} of {file} is no model but {type(found).__name__}")
 
 
-def step_graph(model: Any, step: str | None = None, shapes: Sequence[str] | None = None) -> Graph:
+@dataclass(frozen=True)
+class StepGraph:
+    """The graph of a step, as it is traced."""
+
+    graph: Graph
+    constant: tuple[int, ...] = ()
+    """Positions of the inputs that rarely change: what depends on them alone becomes a program of
+    its own. None in training."""
+
+
+def step_graph(
+    model: Any, step: str | None = None, shapes: Sequence[str] | None = None
+) -> StepGraph:
     """The graph of a step of a model, as it is traced.
 
     Args:
@@ -121,7 +134,7 @@ def step_graph(model: Any, step: str | None = None, shapes: Sequence[str] | None
         raise CommandError(f"the {step} step cannot be traced: {error}") from error
 
 
-def _traced(model: Any, step: str, shapes: Sequence[str] | None) -> Graph:
+def _traced(model: Any, step: str, shapes: Sequence[str] | None) -> StepGraph:
     if step != "predict" and not model.compiled:
         raise CommandError(
             f"model {model.name!r} is not compiled, so it has no {step} step. Call model.compile "
@@ -132,22 +145,29 @@ def _traced(model: Any, step: str, shapes: Sequence[str] | None) -> Graph:
         build(model, x)
     predict, structure = trace_predict_step(model, x)
     if step == "predict":
-        return predict.graph
+        return StepGraph(predict.graph, predict.constant)
     y = _target_types(model, [value.type for value in predict.graph.outputs], structure)
     if step == "test":
-        return trace_test_step(model, x, y).graph
+        test = trace_test_step(model, x, y)
+        return StepGraph(test.graph, test.constant)
     model.training_state.prepare_optimizer(model)
-    return trace_train_step(model, x, y).graph
+    return StepGraph(trace_train_step(model, x, y).graph)
 
 
-def optimized(graph: Graph) -> list[PassRecord]:
-    """What each pass of the compiler does to a graph.
+def optimized(step: StepGraph) -> list[tuple[PassRecord, ...]]:
+    """What each pass of the compiler does to a step.
+
+    Returns:
+        The records of its program; then of the one that prepares variables, if there is one.
 
     Raises:
         CommandError: A pass failed; the message names the reproducer.
     """
     try:
-        return optimize(graph).records
+        if not step.constant:
+            return [tuple(optimize(step.graph).records)]
+        halves = optimize_halves(step.graph, step.constant)
+        return [halves.main, halves.prepare] if halves.prepare else [halves.main]
     except PassError as error:
         raise CommandError(str(error), code=1) from error
 

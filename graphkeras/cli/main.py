@@ -104,6 +104,12 @@ def _add_show(commands: _Commands[argparse.ArgumentParser]) -> None:
         help="show the graph after this pass; `trace` for the one before all passes "
         "(default: the last pass)",
     )
+    show.add_argument(
+        "--prepare",
+        action="store_true",
+        help="show the program that prepares variables for --step predict or test: folded "
+        "normalisations, packed kernels",
+    )
     show.add_argument("--direction", choices=("TB", "LR", "BT", "RL"), default="TB")
     show.add_argument(
         "-o",

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from graphkeras.cli.load import load_model, optimized, step_graph
 from graphkeras.ir.graph import Graph
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.passes.memory import Layout, plan_memory
+from graphkeras.passes.record import PassRecord
 from graphkeras.utils.summary import readable_size
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def passes(options: argparse.Namespace) -> int:
-    """Prints the table; returns the exit code."""
+    """Prints a table for each program of the step; returns the exit code."""
     from rich.console import Console
-    from rich.table import Table
 
     model = load_model(options.model, options.name)
-    traced = step_graph(model, options.step, options.input)
-    records = optimized(traced)
-    sizes = dict.fromkeys(traced.symbols, options.batch_size)
-    table = Table(title=f"{model.name}: {traced.name}", title_justify="left")
+    step = step_graph(model, options.step, options.input)
+    sizes = dict.fromkeys(step.graph.symbols, options.batch_size)
+    console = Console(highlight=False)
+    for records in optimized(step):
+        console.print(_table(model.name, records, sizes))
+        console.print(_memory_text(records[-1].after, sizes), soft_wrap=True)
+    return 0
+
+
+def _table(model: str, records: Sequence[PassRecord], sizes: Mapping[str, int]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=f"{model}: {records[-1].after.name}", title_justify="left")
     table.add_column("pass", no_wrap=True, min_width=max(len(r.name) for r in records))
     for head in ("time", "nodes before", "nodes after", "kernels", "peak memory"):
         table.add_column(head, justify="right")
@@ -40,15 +53,12 @@ def passes(options: argparse.Namespace) -> int:
     table.add_row(
         "all",
         f"{seconds * 1e3:.1f} ms",
-        str(len(traced.nodes)),
+        str(records[0].nodes_before),
         str(len(final.nodes)),
         str(kernel_count(final)),
         _peak(final, sizes),
     )
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(_memory_text(final, sizes), soft_wrap=True)
-    return 0
+    return table
 
 
 def kernel_count(graph: Graph) -> int:

@@ -34,7 +34,7 @@ from graphkeras.ir.dims import Dim, Shape, product
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Contraction, Kind, Reduction, get_op
 from graphkeras.ir.position import Position, split_offset
-from graphkeras.ir.regroup import Regrouped, regroup
+from graphkeras.ir.regroup import Regrouped, contraction_of
 from graphkeras.ir.scalar import (
     INDEX,
     Apply,
@@ -47,6 +47,8 @@ from graphkeras.ir.scalar import (
 
 UNROLLED = 32
 """Windows up to this many positions are written out, and need no accumulators in memory."""
+READ_THROUGH = "prepack"
+"""Maker of nodes that only say in which order an operand lies: no part of a kernel's name."""
 LowerContraction = Callable[["Lowering", Node, Contraction], bool]
 """A target's way to lower a contraction of floats; False, and nothing written, if it has none."""
 
@@ -79,7 +81,7 @@ class Lowering:
         """The kernel, complete."""
         getattr(self, f"_lower_{self.node.attrs['pattern']}")()
         return KernelFunction(
-            name="_".join(dict.fromkeys(n.op for n in self.body.nodes if n.op != "constant"))[:60],
+            name=_name(self.body),
             buffers=self._buffers(),
             symbols=sorted(self.writer.symbols),
             body=self.writer.body,
@@ -245,14 +247,8 @@ class Lowering:
 
     def contraction(self) -> tuple[Node, Contraction]:
         """CONTRACT: the contraction, and its rule with the rows in the order of the windows."""
-        (hero,) = [n for n in self.body.nodes if get_op(n.op).kind is Kind.CONTRACT]
-        op = get_op(hero.op)
-        assert op.contraction is not None
-        for windows in [n for n in self.body.nodes if get_op(n.op).kind is Kind.REDUCE]:
-            self.grouped = regroup(hero, windows)
-            assert self.grouped is not None
-            return hero, self.grouped.rule
-        return hero, op.contraction(hero)
+        hero, rule, self.grouped = contraction_of(self.body)
+        return hero, rule
 
     def _lower_contract(self) -> None:
         hero, rule = self.contraction()
@@ -320,6 +316,12 @@ class Lowering:
         op = get_op(hero.op)
         assert op.loops is not None
         op.loops(OpaqueLoops(self.writer, hero, self.elements, self.results), hero)
+
+
+def _name(body: Graph) -> str:
+    """The ops of a kernel, each once."""
+    named = [n.op for n in body.nodes if n.op != "constant" and n.made_by != READ_THROUGH]
+    return "_".join(dict.fromkeys(named))[:60]
 
 
 def _reduction(hero: Node) -> Reduction:

@@ -99,3 +99,15 @@ class Program:
     def graph(self) -> Graph:
         """The final graph: every node a constant, or one or more launches."""
         return self.records[-1].after if self.records else self.signature
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two programs that compute what one graph says; see `passes.split_constants`."""
+
+    main: Program
+    prepare: Program | None
+    """None: nothing is prepared."""
+    constant: tuple[int, ...] = ()
+    sources: tuple[tuple[bool, int], ...] = ()
+    """As in `Split`."""

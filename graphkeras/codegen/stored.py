@@ -18,11 +18,11 @@ import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from graphkeras.codegen.program import KernelSource, Launch, Program
+from graphkeras.codegen.program import KernelSource, Launch, Pair, Program
 from graphkeras.codegen.spans import (
     HIGH,
     LOW,
@@ -35,7 +35,7 @@ from graphkeras.codegen.spans import (
     Quotient,
 )
 from graphkeras.ir.dims import Size
-from graphkeras.ir.graph import Graph
+from graphkeras.ir.graph import Graph, Value
 from graphkeras.ir.parse import parse_attribute
 from graphkeras.ir.text import attribute_text
 from graphkeras.ir.types import TensorType
@@ -59,6 +59,9 @@ RECORDS: tuple[type[Any], ...] = (
 )
 """The classes that a stored program is made of."""
 
+_Made = TypeVar("_Made")
+Explain = Callable[[], Sequence[PassRecord]]
+
 _CLASSES = {record.__name__: record for record in RECORDS}
 _FIELDS = {record: [f.name for f in fields(record) if f.init] for record in RECORDS}
 _EDGES = (LOW, HIGH)
@@ -72,21 +75,10 @@ class StoredProgramError(ValueError):
 def dump_program(program: Program) -> bytes:
     """A program as bytes. Its signature and graph are left out: the reader has them."""
     writer = _Writer(_atoms(program.launches))
-    text = writer.written(
-        (
-            program.launches,
-            tuple(attribute_text(array) for array in program.constants),
-            program.arena,
-            program.scratch_bytes,
-        )
-    )
-    document = {"objects": writer.objects, "program": text}
-    return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
+    return _packed(writer, _parts(program))
 
 
-def load_program(
-    data: bytes, signature: Graph, explain: Callable[[], Sequence[PassRecord]]
-) -> Program:
+def load_program(data: bytes, signature: Graph, explain: Explain) -> Program:
     """Inverse of `dump_program`.
 
     Args:
@@ -97,14 +89,75 @@ def load_program(
     Raises:
         StoredProgramError: The bytes have another form.
     """
+    return _unpacked(data, lambda parts: _program(parts, signature, explain))
+
+
+def dump_pair(pair: Pair) -> bytes:
+    """Two programs as bytes, with their signatures: those are not the traced graph's."""
+    programs = [pair.main] if pair.prepare is None else [pair.main, pair.prepare]
+    writer = _Writer(_atoms([launch for program in programs for launch in program.launches]))
+    halves = tuple((*_interface(program.signature), _parts(program)) for program in programs)
+    return _packed(writer, (halves, pair.constant, pair.sources))
+
+
+def load_pair(data: bytes, explain: tuple[Explain, Explain]) -> Pair:
+    """Inverse of `dump_pair`.
+
+    Args:
+        data: What it returned.
+        explain: What the passes did to each program, as for `load_program`.
+
+    Raises:
+        StoredProgramError: The bytes have another form.
+    """
+
+    def made(parts: Any) -> Pair:
+        halves, constant, sources = parts
+        programs = [
+            _program(rest, _signature(*interface), each)
+            for (*interface, rest), each in zip(halves, explain, strict=False)
+        ]
+        return Pair(programs[0], programs[1] if programs[1:] else None, constant, sources)
+
+    return _unpacked(data, made)
+
+
+def _parts(program: Program) -> tuple[Any, ...]:
+    constants = tuple(attribute_text(array) for array in program.constants)
+    return program.launches, constants, program.arena, program.scratch_bytes
+
+
+def _program(parts: Any, signature: Graph, explain: Explain) -> Program:
+    launches, constants, arena, scratch_bytes = parts
+    arrays = tuple(parse_attribute(text) for text in constants)
+    return Program(signature, launches, arrays, arena, scratch_bytes, explain)
+
+
+def _interface(graph: Graph) -> tuple[Any, ...]:
+    inputs = tuple((value.name, value.type) for value in graph.inputs)
+    outputs = tuple(value.type for value in graph.outputs)
+    return graph.name, inputs, outputs, tuple(graph.aliases.items()), graph.output_names
+
+
+def _signature(name: str, inputs: Any, outputs: Any, aliases: Any, names: Any) -> Graph:
+    """A graph with nothing between its inputs and outputs."""
+    given = tuple(Value(kind, None, i, each) for i, (each, kind) in enumerate(inputs))
+    made = tuple(Value(kind, None, i) for i, kind in enumerate(outputs))
+    return Graph(name, given, (), made, dict(aliases), names)
+
+
+def _packed(writer: _Writer, value: Any) -> bytes:
+    text = writer.written(value)
+    document = {"objects": writer.objects, "program": text}
+    return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
+
+
+def _unpacked(data: bytes, made: Callable[[Any], _Made]) -> _Made:
     try:
         document = json.loads(zlib.decompress(data))
-        reader = _Reader(document["objects"])
-        launches, constants, arena, scratch_bytes = reader.read(document["program"])
-        arrays = tuple(parse_attribute(text) for text in constants)
+        return made(_Reader(document["objects"]).read(document["program"]))
     except (zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise StoredProgramError(f"no stored program: {error}") from error
-    return Program(signature, launches, arrays, arena, scratch_bytes, explain)
 
 
 def _atoms(launches: Sequence[Launch]) -> list[Atom]:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from graphkeras.ir.dims import Shape, product
-from graphkeras.ir.graph import Node
-from graphkeras.ir.op import Contraction, Reduction, get_op
+from graphkeras.ir.graph import Graph, Node
+from graphkeras.ir.op import Contraction, Kind, Reduction, get_op
 from graphkeras.ir.position import Position
 from graphkeras.ir.scalar import INDEX, Const, Expr, Var, as_index
 
@@ -100,6 +100,22 @@ def regroup(contraction: Node, windows: Node) -> Regrouped | None:
         lambda b, m, n: rule.out(b, m[: len(rule.m)], n),
         windows,
     )
+
+
+def contraction_of(body: Graph) -> tuple[Node, Contraction, Regrouped | None]:
+    """The contraction of a kernel, its rule, and the order of rows that windows ask for.
+
+    The rule has its rows in that order.
+    """
+    (hero,) = [n for n in body.nodes if get_op(n.op).kind is Kind.CONTRACT]
+    op = get_op(hero.op)
+    assert op.contraction is not None
+    rule, grouped = op.contraction(hero), None
+    for windows in [n for n in body.nodes if get_op(n.op).kind is Kind.REDUCE]:
+        grouped = regroup(hero, windows)
+        assert grouped is not None
+        rule = grouped.rule
+    return hero, rule, grouped
 
 
 def window_elements(windows: Node, position: Position) -> list[Position]:

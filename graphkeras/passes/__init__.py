@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphkeras.passes.cse import CommonSubexpressions
     from graphkeras.passes.dce import DeadCodeElimination
     from graphkeras.passes.fold_constants import FoldConstants
+    from graphkeras.passes.fold_scales import FoldScales
     from graphkeras.passes.fuse import Fuse
     from graphkeras.passes.manager import PassError, PassManager, PassNumericsError, PassRecord
     from graphkeras.passes.registry import PASSES, parse_pass
@@ -29,6 +30,7 @@ _FILES = {
     "cse": "CommonSubexpressions",
     "dce": "DeadCodeElimination",
     "fold_constants": "FoldConstants",
+    "fold_scales": "FoldScales",
     "fuse": "Fuse",
     "manager": "PassError PassManager PassNumericsError PassRecord",
     "registry": "PASSES parse_pass",
@@ -46,6 +48,7 @@ __all__ = [
     "CommonSubexpressions",
     "DeadCodeElimination",
     "FoldConstants",
+    "FoldScales",
     "Fuse",
     "GradientError",
     "Pass",

@@ -11,6 +11,7 @@ from graphkeras.passes.autodiff import Autodiff
 from graphkeras.passes.cse import CommonSubexpressions
 from graphkeras.passes.dce import DeadCodeElimination
 from graphkeras.passes.fold_constants import FoldConstants
+from graphkeras.passes.fold_scales import FoldScales
 from graphkeras.passes.fuse import Fuse
 from graphkeras.passes.schedule import Schedule
 from graphkeras.passes.simplify import Simplify
@@ -25,6 +26,7 @@ PASSES: dict[str, type[Any]] = {
         CommonSubexpressions,
         DeadCodeElimination,
         FoldConstants,
+        FoldScales,
         Fuse,
         Schedule,
         Simplify,

@@ -26,9 +26,13 @@ class Rewriter(Builder):
         self.inputs = list(graph.inputs)
         self._new: dict[Value, Value] = {}
 
+    def current(self, value: Value) -> Value:
+        """The value of the new graph that an old one became; a new one is itself."""
+        return self._new.get(value, value)
+
     def operands(self, node: Node) -> tuple[Value, ...]:
         """The values of the new graph that the operands of an old node became."""
-        return tuple(self._new.get(value, value) for value in node.inputs)
+        return tuple(self.current(value) for value in node.inputs)
 
     def take(self, node: Node) -> tuple[Value, ...]:
         """Takes an old node over, reading its new operands; returns what its results became."""

@@ -12,6 +12,7 @@ keep the sizes, the arena stays where it is.
 from __future__ import annotations
 
 import ctypes
+import math
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,18 @@ def aligned(nbytes: int) -> tuple[Array, int]:
     """Fresh memory and the first aligned address in it."""
     memory = np.empty(nbytes + ALIGNMENT, np.uint8)
     return memory, -(-address_of(memory) // ALIGNMENT) * ALIGNMENT
+
+
+def aligned_arrays(kinds: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> list[Array]:
+    """Arrays of the given shapes and dtypes, each aligned, in one block of fresh memory."""
+    sizes = [math.prod(shape) * dtype.itemsize for shape, dtype in kinds]
+    memory, begin = aligned(sum(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes))
+    at = begin - address_of(memory)
+    arrays = []
+    for (shape, dtype), size in zip(kinds, sizes, strict=True):
+        arrays.append(memory[at : at + size].view(dtype).reshape(shape))
+        at += -(-size // ALIGNMENT) * ALIGNMENT
+    return arrays
 
 
 class Slots:
@@ -222,6 +235,10 @@ class Context:
             self._write(slots, output)
         copies = [a for i, a in changed.items() if a is not inputs[i]] if changed else ()
         return (*outputs, *copies)
+
+    def forget_state(self) -> None:
+        """Lets go of the arrays of the last `state`; only where no call runs."""
+        self._state = None
 
     def _write(self, slots: Sequence[int], array: Array) -> None:
         address = address_of(array)

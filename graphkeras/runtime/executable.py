@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from graphkeras.passes.record import PassRecord
 from graphkeras.runtime import kernel_cache, pool
 from graphkeras.runtime.barriers import find_barriers
 from graphkeras.runtime.batches import Feeder, Rows
-from graphkeras.runtime.context import ALIGNMENT, Binding, Context, Slots, address_of, aligned
+from graphkeras.runtime.context import Binding, Context, Slots, address_of, aligned_arrays
 from graphkeras.runtime.signature import Shapes, Signature
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Executable:
         begin = time.perf_counter()
         self._kernels = kernel_cache.load([launch.kernel for launch in program.launches])
         self.compile_seconds = time.perf_counter() - begin
-        self._constants, self._constant_memory = _copy_constants(program.constants)
+        self._constants = _copy_constants(program.constants)
         self._bindings: dict[Shapes, Binding] = {}
         self._layouts: dict[tuple[tuple[str, int], ...], Layout] = {}
         self._teams: dict[tuple[object, ...], Array] = {}
@@ -98,6 +98,33 @@ class Executable:
             return self._run(inputs, state)
         with self._state:
             return self._run(inputs, state)
+
+    def write(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
+        """Runs a program without state into given memory.
+
+        Args:
+            inputs: As for a call.
+            outputs: C-contiguous arrays of the shapes and dtypes of the outputs.
+
+        Raises:
+            ShapeError: As for a call.
+        """
+        context = self._take_context()
+        try:
+            kept = context.prepare(inputs, (), self._pool(), outputs)
+            context.job.run()
+            del kept
+        finally:
+            self._free.append(context)
+
+    def forget_state(self) -> None:
+        """Lets go of the `state` of past calls, so that its memory can be freed."""
+        idle = []
+        with suppress(IndexError):
+            while True:
+                idle.append(self._free.pop())
+                idle[-1].forget_state()
+        self._free.extend(idle)
 
     def run_batches(
         self,
@@ -246,7 +273,7 @@ class Executable:
             self._slots,
             self._signature,
             self._kernels,
-            self._constants,
+            [address_of(array) for array in self._constants],
             self._bind,
             self.layout,
             self._free_teams,
@@ -269,15 +296,9 @@ class Executable:
         return Binding(sizes, self._slots.size_values(sizes), outputs)
 
 
-def _copy_constants(constants: Sequence[Array]) -> tuple[list[int], Array]:
-    """Aligned copies in one block: their addresses, and the block."""
-    offsets, end = [], 0
-    for array in constants:
-        offsets.append(end)
-        end += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
-    memory, begin = aligned(end)
-    skip = begin - address_of(memory)
-    for array, offset in zip(constants, offsets, strict=True):
-        place = memory[skip + offset : skip + offset + array.nbytes]
-        place.view(array.dtype).reshape(array.shape)[...] = array
-    return [begin + offset for offset in offsets], memory
+def _copy_constants(constants: Sequence[Array]) -> list[Array]:
+    """Aligned copies."""
+    copies = aligned_arrays([(array.shape, array.dtype) for array in constants])
+    for copy, array in zip(copies, constants, strict=True):
+        copy[...] = array
+    return copies

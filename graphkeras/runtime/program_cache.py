@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from graphkeras.codegen.program import Program
-from graphkeras.codegen.stored import StoredProgramError, dump_program, load_program
+from graphkeras.codegen.program import Pair, Program
+from graphkeras.codegen.stored import (
+    Explain,
+    StoredProgramError,
+    dump_pair,
+    dump_program,
+    load_pair,
+    load_program,
+)
 from graphkeras.config import setting
 from graphkeras.ir.graph import Graph
 from graphkeras.ir.text import print_graph
 from graphkeras.native.target import cpu
-from graphkeras.passes.record import PassRecord
 from graphkeras.runtime import disk_cache
 
 _log = logging.getLogger("graphkeras.cache")
@@ -36,7 +42,12 @@ def program_key(graph: Graph) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def find(key: str, graph: Graph, explain: Callable[[], Sequence[PassRecord]]) -> Program | None:
+def pair_key(graph: Graph, constant: Sequence[int]) -> str:
+    """As `program_key`, for the programs of a graph of which some inputs rarely change."""
+    return hashlib.sha256(f"{program_key(graph)} {list(constant)}".encode()).hexdigest()
+
+
+def find(key: str, graph: Graph, explain: Explain) -> Program | None:
     """The program of a graph, or None where the disk has no intact one.
 
     Args:
@@ -52,6 +63,29 @@ def find(key: str, graph: Graph, explain: Callable[[], Sequence[PassRecord]]) ->
     except StoredProgramError as error:
         _log.debug("cache entry %s is unreadable; it is made again: %s", _entry(key), error)
         return None
+
+
+def find_pair(key: str, explain: tuple[Explain, Explain]) -> Pair | None:
+    """Two programs kept by `keep_pair`, or None where the disk has no intact ones.
+
+    Args:
+        key: `pair_key(graph, constant)`.
+        explain: What the passes do to each, as for `find`.
+    """
+    data = disk_cache.read(_entry(key))
+    if data is None:
+        return None
+    try:
+        return load_pair(data, explain)
+    except StoredProgramError as error:
+        _log.debug("cache entry %s is unreadable; it is made again: %s", _entry(key), error)
+        return None
+
+
+def keep_pair(key: str, made: Pair | Program) -> None:
+    """Keeps the programs of a graph, or the only one, for later processes."""
+    pair = Pair(made, None) if isinstance(made, Program) else made
+    disk_cache.write(_entry(key), dump_pair(pair))
 
 
 def keep(key: str, program: Program) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from graphkeras.changes import mark
 from graphkeras.ir.builder import Builder, EagerBuilder
 from graphkeras.ir.graph import Loc, Value
 from graphkeras.ir.op import Array
@@ -193,6 +194,7 @@ class EagerScope(Scope):
         if error is None:
             for variable, tensor in self._assigned.values():
                 np.copyto(variable.buffer, self.array(tensor))
+            mark([variable.change for variable, _ in self._assigned.values()])
 
     def _load(self, variable: Variable) -> Tensor:
         return self.known(variable.numpy())

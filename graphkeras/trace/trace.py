@@ -30,6 +30,19 @@ class Traced:
     output_names: tuple[str, ...]
     """Names of the outputs that are no variables."""
 
+    @property
+    def constant(self) -> tuple[int, ...]:
+        """Positions of the inputs that are variables and get no next value."""
+        inputs = len(self.graph.inputs)
+        updated = self.graph.aliases.values()
+        return tuple(i for i in range(inputs - len(self.variables), inputs) if i not in updated)
+
+    @property
+    def updated(self) -> tuple[Variable, ...]:
+        """The variables that get a next value."""
+        first = len(self.graph.inputs) - len(self.variables)
+        return tuple(self.variables[i - first] for i in self.graph.aliases.values())
+
 
 class Trace(Scope):
     """Collects one graph.

@@ -8,6 +8,7 @@ import numpy as np
 
 from graphkeras.ir.graph import Graph
 from graphkeras.ir.op import Array
+from graphkeras.trace import Traced
 
 Executable = Callable[[Sequence[Array], Sequence[Array]], tuple[Array, ...]]
 """Takes the arrays of all graph inputs, first the data, then the buffers of variables. Outputs
@@ -15,22 +16,31 @@ that alias an input are written into its array; the others are returned."""
 
 
 def executable_for(
-    graph: Graph, eagerly: bool, autotune: bool | None, sizes: Mapping[str, int]
+    traced: Traced, trains: bool, eagerly: bool, autotune: bool | None, sizes: Mapping[str, int]
 ) -> Executable:
-    """Makes a graph runnable.
+    """Makes a step runnable.
 
     Args:
-        graph: The graph of a step.
+        traced: The step.
+        trains: Whether it is a training step. In others most variables stay what they are from
+            call to call, so what depends on them alone is computed once.
         eagerly: Whether each node runs by itself with its NumPy reference: slow, but a debugger
             can stop at every node.
         autotune: Whether kernels are chosen by timing; None for the setting.
         sizes: The run-time sizes to time them for.
     """
+    graph, variables = traced.graph, traced.variables
     if eagerly:
         return ReferenceExecutable(graph)
-    from graphkeras.programs import load_or_compile
+    from graphkeras.programs import load_or_compile, load_or_compile_halves
+    from graphkeras.runtime.prepared import PreparedExecutable
 
-    compiled: Executable = load_or_compile(graph, autotune, sizes)
+    if trains:
+        return load_or_compile(graph, autotune, sizes)
+    compiled = load_or_compile_halves(graph, traced.constant, autotune, sizes)
+    if isinstance(compiled, PreparedExecutable):
+        first = len(graph.inputs) - len(variables)
+        compiled.watch([variables[i - first].change for i in traced.constant])
     return compiled
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from graphkeras import config, tree
+from graphkeras.changes import Change, mark
 from graphkeras.errors import NonFiniteLossError
 from graphkeras.ir.evaluate import bind_sizes
 from graphkeras.ir.op import Array
@@ -43,6 +44,8 @@ class Step:
     """Types of the inputs that are data."""
     state: list[Array]
     """Buffers of the variables, in input order."""
+    updated: list[Change]
+    """The variables it writes to."""
     checks: list[TargetCheck]
     """What must hold for the numbers in `y`."""
     structure: Any = None
@@ -56,7 +59,19 @@ class Step:
             else fit(array, type)
             for array, (dtype, rank, type) in zip(data, self._expected, strict=True)
         ]
-        return self.executable(fitted, self.state)
+        try:
+            return self.executable(fitted, self.state)
+        finally:
+            mark(self.updated)
+
+    def run_batches(self, *arguments: Any) -> tuple[tuple[Array, ...], int]:
+        """Runs the step over many batches: `run_batches` of its executable."""
+        executable: Any = self.executable
+        try:
+            outputs, done = executable.run_batches(*arguments)
+        finally:
+            mark(self.updated)
+        return tuple(outputs), done
 
     @cached_property
     def _expected(self) -> list[tuple[np.dtype[Any], int, TensorType]]:
@@ -179,13 +194,15 @@ def _make(model: Any, mode: str, types: Batch, keep_finite: bool, batch: Batch) 
     return Step(
         traced,
         executable_for(
-            traced.graph,
+            traced,
+            mode == "train",
             state.run_eagerly,
             state.autotune,
             _sizes(declared, list(tree.leaves(batch))),
         ),
         declared,
         [variable.buffer for variable in traced.variables],
+        [variable.change for variable in traced.updated],
         checks,
         structure,
     )

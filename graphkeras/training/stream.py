@@ -115,16 +115,14 @@ class Stream:
 
         run, step = self._run, self._step
         assert step is not None
-        executable: Any = step.executable
         rows = Rows(start, size, batches, span.order)
         watch = run.stops_at_nan
-        outputs, done = executable.run_batches(self._feeder, rows, step.state, heads, watch)
+        outputs, done = step.run_batches(self._feeder, rows, step.state, heads, watch)
         if watch and not math.isfinite(outputs[0]):
             last = start + (done - 1) * size
             data, _ = run.read(span.adapter.batch(last, last + size, span.order))
             raise run.non_finite(data, outputs)
-        found: Outputs = tuple(outputs)
-        return found
+        return outputs
 
 
 def _parts(span: Span) -> list[tuple[int, int, int]]:

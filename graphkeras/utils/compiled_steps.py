@@ -21,9 +21,17 @@ def compiled_steps(model: Any) -> dict[str, Executable]:
 
     Returns:
         `"train_step"`, `"test_step"`, `"predict_step"`: those that exist. Where data of several
-        kinds made several steps of a name, the latest. Empty for a model that runs eagerly.
+        kinds made several steps of a name, the latest. `"prepare_test_step"` and
+        `"prepare_predict_step"` compute what depends on variables alone, such as the folded
+        batch normalisation, and run when a variable has changed. Empty for a model that runs
+        eagerly.
     """
     from graphkeras.runtime.executable import Executable
+    from graphkeras.runtime.prepared import PreparedExecutable
 
-    executables = [step.executable for step in model.training_state.steps.made()]
-    return {e.program.signature.name: e for e in executables if isinstance(e, Executable)}
+    found: dict[str, Executable] = {}
+    for step in model.training_state.steps.made():
+        made = step.executable
+        pair = [made.main, made.prepare] if isinstance(made, PreparedExecutable) else [made]
+        found |= {e.program.signature.name: e for e in pair if isinstance(e, Executable)}
+    return found

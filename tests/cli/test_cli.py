@@ -41,6 +41,12 @@ def build_model():
     return Net()
 """
 
+WIDE = """
+import graphkeras as keras
+
+layers = [keras.Input((600,)), keras.layers.Dense(600, name="dense")]
+model = keras.Sequential(layers, name="sequential")
+"""
 TWO = """
 import graphkeras as keras
 
@@ -92,6 +98,33 @@ def test_show_has_a_default_file(
     assert Path("net_predict_step.dot").exists()
     assert Path("net_predict_step.html").exists()
     assert "'dot' of Graphviz is missing" in capsys.readouterr().out
+
+
+def test_show_draws_the_program_that_prepares_variables(
+    script: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("wide.py").write_text(WIDE)
+    words = ["show", "wide.py", "--step", "predict", "--prepare", "-o", "-"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert out.startswith('graph "prepare_predict_step"')
+    assert 'input f32[600,600] "sequential/dense/kernel"' in out
+    assert '"sequential/dense/panels"' in out
+    message = failing(capsys, "show", "net.py", "--step", "predict", "--prepare")
+    assert "nothing is prepared for the predict step of this model: leave --prepare out" in message
+
+
+def test_passes_and_profile_have_a_table_for_both_programs(
+    script: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("wide.py").write_text(WIDE)
+    assert main(["passes", "wide.py"]) == 0
+    out = capsys.readouterr().out
+    assert out.index("sequential: predict_step") < out.index("sequential: prepare_predict_step")
+    assert main(["profile", "wide.py", "--repeats", "1"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("predict_step for N = 32: ")
+    assert "where a variable has changed, before that:\nprepare_predict_step: " in out
 
 
 def test_show_prints_the_graph_of_any_pass(

@@ -26,6 +26,8 @@ from graphkeras.ir.graph import Loc, Node
 from graphkeras.ir.text import print_graph
 from graphkeras.runtime import disk_cache, program_cache
 from graphkeras.runtime.barriers import find_barriers
+from graphkeras.runtime.executable import Executable
+from graphkeras.runtime.prepared import PreparedExecutable
 from tests.graphgen import random_graph, with_loss
 
 Array = NDArray[Any]
@@ -63,6 +65,15 @@ def arrays(batch: int, dtype: str = "float32") -> list[Array]:
 def run(executable: Any, batch: int, dtype: str = "float32") -> list[Array]:
     given = arrays(batch, dtype)
     return [*executable(given), given[1]]
+
+
+def normalised() -> Graph:
+    b = Builder("normalised")
+    x, w = b.input(TensorType((N, 600)), "x"), b.input(TensorType((600, 640)), "w")
+    s = b.input(TensorType((640,)), "s")
+    attrs = {"lhs_batch": (), "rhs_batch": (), "lhs_contract": (1,), "rhs_contract": (0,)}
+    wide = b.emit("broadcast", s, shape=(N, 640), dims=(1,))
+    return b.build([b.emit("mul", b.emit("dot_general", x, w, **attrs), wide)])
 
 
 def entries(home: Path) -> list[Path]:
@@ -119,6 +130,46 @@ def test_a_second_process_gets_the_same_bits(home: Path, compiled: list[str]) ->
     assert compiled == ["step"]
     for one, two in zip(first, again, strict=True):
         assert [a.tobytes() for a in one] == [b.tobytes() for b in two]
+
+
+def test_both_programs_of_a_graph_with_constants_are_kept(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = normalised()
+    rng = np.random.default_rng(0)
+    x, *rest = (rng.random(v.type.concrete({"N": 5}), np.float32) for v in graph.inputs)
+    made = programs.load_or_compile_halves(graph, (1, 2))
+    assert isinstance(made, PreparedExecutable)
+    monkeypatch.delattr(compiler, "compile_halves")
+    loaded = programs.load_or_compile_halves(graph, (1, 2))
+    assert isinstance(loaded, PreparedExecutable)
+    assert (loaded.constant, loaded.sources) == (made.constant, made.sources)
+    same_program(made.main.program, loaded.main.program)
+    same_program(made.prepare.program, loaded.prepare.program)
+    assert loaded([x], rest)[0].tobytes() == made([x], rest)[0].tobytes()
+    for one, two in ((made.main, loaded.main), (made.prepare, loaded.prepare)):
+        assert two.program.signature.name == one.program.signature.name
+        assert [r.spec for r in two.records] == [r.spec for r in one.records]
+        assert print_graph(two.program.graph) == print_graph(one.program.graph)
+    assert len(entries(home)) == 1
+
+
+def test_a_graph_of_which_nothing_is_prepared_is_kept_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = run(programs.load_or_compile_halves(step(), ()), 5)
+    monkeypatch.delattr(compiler, "compile_halves")
+    again = programs.load_or_compile_halves(step(), ())
+    assert isinstance(again, Executable)
+    assert [a.tobytes() for a in run(again, 5)] == [a.tobytes() for a in first]
+
+
+def test_a_damaged_pair_is_made_again() -> None:
+    graph = normalised()
+    programs.load_or_compile_halves(graph, (1, 2))
+    disk_cache.write(f"{program_cache.pair_key(graph, (1, 2))}.program", b"no pair")
+    assert isinstance(programs.load_or_compile_halves(graph, (1, 2)), PreparedExecutable)
+    assert program_cache.pair_key(graph, (1, 2)) != program_cache.pair_key(graph, (1,))
 
 
 def test_what_the_passes_did_is_found_out_when_asked(compiled: list[str]) -> None:

@@ -48,6 +48,9 @@ class Tile:
     vectors: int
     rows: tuple[int, ...]
     valid: int
+    panel: tuple[int, int] = (0, 0)
+    """Columns of a panel of B, and elements from one panel to the next; (0, 0): columns of B are
+    neighbours all along the row."""
     scalar: Any = field(init=False)
     vector: Any = field(init=False)
 
@@ -77,9 +80,13 @@ class Tile:
     def columns(self, b: Any, j: int) -> Any:
         """Vector j of a row of B; lanes past the last valid column are zero and never read."""
         beyond = (j + 1) * self.lanes - self.valid
+        columns, far = self.panel
+        at = j * self.lanes
+        if columns:
+            at = at // columns * far + at % columns
         if beyond <= 0:
-            return self.load(b, j * self.lanes)
-        mask, address = self._mask(beyond), self._place(b, j * self.lanes)
+            return self.load(b, at)
+        mask, address = self._mask(beyond), self._place(b, at)
         kinds = [address.type, I32, mask.type, self.vector]
         name = f"llvm.masked.load.{self.suffix}.p0"
         function = declared(self.builder, name, self.vector, kinds)
@@ -250,19 +257,21 @@ def product_tile(
     loops: tuple[Loop, ...],
     c_stride: int,
     accumulate: bool,
+    panel: tuple[int, int] = (0, 0),
 ) -> Intrinsic:
     """The tile `tile(extent, a, a_offset, b, b_offset, c, c_offset)` for kernel text.
 
     `a`, `b`, `c` are pointers and the offsets count elements. The tile has a row for each entry
-    of `rows` (the row's offset in A) and `valid` columns, contiguous in B, of which no more are
-    read. `loops` is the nest over k, outermost first; `extent` is the extent of the outermost
-    one where that is None. Rows of `c` lie `c_stride` elements apart and are written in whole
-    vectors. With `accumulate` the product is added to `c`, else it is stored.
+    of `rows` (the row's offset in A) and `valid` columns of B, of which no more are read: all
+    contiguous, or in panels of `panel[0]` columns that begin `panel[1]` elements apart. `loops` is
+    the nest over k, outermost first; `extent` is the extent of the outermost one where that is
+    None. Rows of `c` lie `c_stride` elements apart and are written in whole vectors. With
+    `accumulate` the product is added to `c`, else it is stored.
     """
     vectors = -(-valid // lanes)
 
     def emit(builder: Any, arguments: list[Any]) -> None:
-        tile = Tile(builder, dtype, lanes, vectors, rows, valid)
+        tile = Tile(builder, dtype, lanes, vectors, rows, valid, panel)
         extent, a, a_offset, b, b_offset, c, c_offset = arguments
         a, b, c = (tile.at(p, o) for p, o in ((a, a_offset), (b, b_offset), (c, c_offset)))
         places = [i * c_stride + j * lanes for i in range(len(rows)) for j in range(vectors)]

@@ -87,6 +87,16 @@ def strides(place: Place, shape: Shape, groups: Sequence[int]) -> Strides | None
     return Strides(total.get("", 0), dims)
 
 
+def without(found: Strides, m_dim: int | None = None, k_dim: int | None = None) -> Strides:
+    """Strides with one dim's position left out: it is the one that is laid out."""
+    b, m, k = found.dims
+    if m_dim is not None:
+        m = tuple(0 if i == m_dim else s for i, s in enumerate(m))
+    if k_dim is not None:
+        k = tuple(0 if i == k_dim else s for i, s in enumerate(k))
+    return Strides(found.start, (b, m, k))
+
+
 @dataclass(frozen=True)
 class Axis:
     """Neighbouring dims that act as one: an extent, and a stride in each operand."""

@@ -4,6 +4,7 @@
     PADDED     lines of the view of A are written out, zeros included     [image][line][...]
     PACKED     A   [row][k], or [k][row] where rows are neighbours in memory
                B   panels of a tile's width: [panel][k][column], zeros past the last column
+    PANELS     as packed, all columns and all of k, before the kernel is called
 
 Packing and laying out read *through* the graph: what was fused in front of the operand is
 computed here, once for an element of a view or a packed block.
@@ -65,6 +66,8 @@ class Operands:
         if plan.b is Form.IN_PLACE:
             assert plan.b_source is not None
             self.b = plan.b_source.buffer
+        elif plan.b is Form.PANELS:
+            self.b = plan.b_panels
         else:
             self.b = add(plan.dtype, plan.block * plan.k_elements, plan.itemsize, "b")
 
@@ -89,6 +92,9 @@ class Operands:
         steps = self.plan.b_strides
         if self.plan.b is Form.PACKED:
             return (column - first) * self.plan.k_elements
+        if self.plan.b is Form.PANELS:
+            # Panels begin at multiples of their width.
+            column = column * as_index(number(product(self.rule.k)))
         start = column + offset(b, steps.dims[0]) + steps.start
         return start + self._chunk_offset(steps.dims[1], chunk, self.plan.b)
 

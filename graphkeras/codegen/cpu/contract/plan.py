@@ -3,6 +3,7 @@
     operand forms   IN_PLACE  read where it lies, by constant strides
                     PADDED    the view with its zeros is laid out, some lines at a time
                     PACKED    copied element by element into the order in which a tile reads
+                    PANELS    B lies in that order already: it is constant (panels.py)
     tile            rows x columns that keep the accumulators in registers, chosen so that
                     tiles cover a run and the columns in as few cycles as possible
     k               whole inside the tile; or, where it is long or known at run time, one of
@@ -25,8 +26,9 @@ from enum import Enum
 from itertools import product as combinations
 from operator import mul
 
-from graphkeras.codegen.cpu.contract.access import Strides, linear, merged, strides
+from graphkeras.codegen.cpu.contract.access import Strides, linear, merged, strides, without
 from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
+from graphkeras.codegen.cpu.contract.panels import find_panels
 from graphkeras.codegen.cpu.contract.source import Source, find_source
 from graphkeras.codegen.cpu.contract.tile import MOST_ROWS, TileChoice
 from graphkeras.codegen.cpu.target import target
@@ -74,6 +76,7 @@ class Form(Enum):
     IN_PLACE = "in place"
     PADDED = "padded"
     PACKED = "packed"
+    PANELS = "panels"
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,8 @@ class Plan:
     """Memory that A is read from where it is read in place."""
     b_source: Source | None
     """Where B lies, if it lies somewhere at strides: in place, or to be packed from there."""
+    b_panels: str
+    """Memory that holds the panels of B, where it lies in panels."""
     dtype: str
     itemsize: int
     lanes: int
@@ -214,18 +219,22 @@ class _Planner:
         if a_strides is None:
             steps = self._packed_steps(rows if by_k else 1)
             a_strides = Strides(0, ((0,) * len(rule.batch), (0,) * len(rule.m), steps))
-        in_place = b_source is not None and self._reads_in_place(b_source.strides)
-        if b_source is not None and in_place:
-            b_strides = b_source.strides
+        panels = find_panels(self.b, rule, self.buffers)
+        if panels is not None and panels.width == width:
+            b_form, b_strides = Form.PANELS, panels.strides
+        elif b_source is not None and self._reads_in_place(b_source.strides):
+            b_form, b_strides = Form.IN_PLACE, b_source.strides
         else:
             steps = self._packed_steps(width)
+            b_form = Form.PACKED
             b_strides = Strides(0, ((0,) * len(rule.batch), steps, (1,) * len(rule.n)))
         block = self._block(width)
         return Plan(
             a=a_form,
-            b=Form.IN_PLACE if in_place else Form.PACKED,
+            b=b_form,
             a_buffer=a_buffer,
             b_source=b_source,
+            b_panels=panels.buffer if panels is not None else "",
             dtype=self.result.dtype,
             itemsize=self.result.itemsize,
             lanes=self.lanes,
@@ -241,7 +250,9 @@ class _Planner:
             loops=self._loops(a_strides.dims[2], b_strides.dims[1]),
             strip=1 if self.cut is None else self._strip(block, runs),
             layout=self.layout,
-            shared=self._shared(runs, width, packed_once=a_form is Form.IN_PLACE and not in_place),
+            shared=self._shared(
+                runs, width, packed_once=a_form is Form.IN_PLACE and b_form is Form.PACKED
+            ),
         )
 
     # ---- k
@@ -391,8 +402,8 @@ class _Planner:
             self.layout = Layout(1, (group - 1) * step + more, step, group)
         found = strides(view.place, view.shape, self._counts("b", "m", "k"))
         if found is None or not (by_m or whole_image):
-            return found and _without(found, k_dim=0)
-        return _without(found, m_dim=0) if by_m else found
+            return found and without(found, k_dim=0)
+        return without(found, m_dim=0) if by_m else found
 
     # ---- tile
 
@@ -483,13 +494,3 @@ class _Planner:
         if isinstance(rows, int):
             return "m" if known >= self.columns else "n"
         return "n" if self.columns >= 256 and known <= 400 else "m"
-
-
-def _without(found: Strides, m_dim: int | None = None, k_dim: int | None = None) -> Strides:
-    """Strides with one dim's position left out: it is the one that is laid out."""
-    b, m, k = found.dims
-    if m_dim is not None:
-        m = tuple(0 if i == m_dim else s for i, s in enumerate(m))
-    if k_dim is not None:
-        k = tuple(0 if i == k_dim else s for i, s in enumerate(k))
-    return Strides(found.start, (b, m, k))

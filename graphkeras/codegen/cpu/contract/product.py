@@ -327,7 +327,7 @@ class _Product:
                 line + (panel - columns[0]),
                 reads=(
                     self._reach(self.operands.a, a, max(self.plan.runs.rows[:rows]), 0, count),
-                    self._reach(self.operands.b, at_b, valid - 1, 1, count),
+                    self._reach(self.operands.b, at_b, self._last_column(valid), 1, count),
                 ),
             )
 
@@ -346,6 +346,13 @@ class _Product:
             with writer.when(panel + width >= as_index(total) + 1):
                 call(panel, rest)
 
+    def _last_column(self, valid: int) -> int:
+        """Elements from the first column of a tile to its last one, in B."""
+        if self.plan.b is not Form.PANELS:
+            return valid - 1
+        far = number(product(self.rule.k)) * self.plan.width
+        return (valid - 1) // self.plan.width * far + (valid - 1) % self.plan.width
+
     def _wide(self) -> int:
         """Columns of the tile of a single row: enough chains to hide a multiply-add's latency."""
         width, total = self.plan.width, product(self.rule.n)
@@ -356,10 +363,13 @@ class _Product:
     def _tile(self, rows: int, valid: int) -> str:
         """Name of the tile with `rows` rows and `valid` columns, defined in the helpers."""
         plan = self.plan
+        panels = ""
+        if plan.b is Form.PANELS and valid > plan.width:
+            panels = f", {(plan.width, number(product(self.rule.k)) * plan.width)}"
         return self.writer.define(
             f"tile_{rows}x{valid}",
             f"product_tile({plan.dtype!r}, {plan.lanes}, {valid}, "
-            f"{plan.runs.rows[:rows]}, {plan.loops}, {plan.block}, {plan.cut is not None})",
+            f"{plan.runs.rows[:rows]}, {plan.loops}, {plan.block}, {plan.cut is not None}{panels})",
         )
 
     def _reach(self, buffer: str, start: Expr, width: int, operand: int, count: Expr) -> Reach:

@@ -46,7 +46,8 @@ def _tiles(plan: Plan, rule: Contraction) -> Iterator[Choices]:
     columns = product(rule.n)
     most = 4 if not isinstance(columns, int) else min(4, -(-columns // plan.lanes))
     for vectors in range(1, most + 1):
-        if vectors * plan.lanes != plan.width:
+        # Panels were packed for tiles of their width.
+        if vectors * plan.lanes != plan.width and plan.b is not Form.PANELS:
             yield Choices(vectors=vectors)
     rows, extent = len(plan.runs.rows), plan.runs.extent
     if not isinstance(extent, int):
@@ -60,7 +61,8 @@ def _tiles(plan: Plan, rule: Contraction) -> Iterator[Choices]:
 
 def _operands(plan: Plan) -> Iterator[Choices]:
     yield Choices(a_in_place=plan.a is not Form.IN_PLACE)
-    yield Choices(b_in_place=plan.b is not Form.IN_PLACE)
+    if plan.b is not Form.PANELS:
+        yield Choices(b_in_place=plan.b is not Form.IN_PLACE)
 
 
 def _chunks(plan: Plan, rule: Contraction) -> Iterator[Choices]:
