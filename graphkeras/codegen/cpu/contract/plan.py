@@ -62,10 +62,12 @@ PRODUCT_IN_PLACE_BYTES = 1 << 19
 costs more than all else (1600 x 64 times one row: 30 us packed)."""
 PAGE = 4096
 """Bytes; rows of A that lie this far apart compete for one set of the first-level cache."""
-TAIL_ROWS = (4, 1)
-"""Rows of the tiles for what is left of a run whose length is known at run time only."""
+FEW_ROWS = 8
+"""Rows that a set has room for, beside B (the first-level cache has 8 or 12 ways)."""
 WIDE = 256
 """Columns over which packing a tile's rows of A is soon paid."""
+ROWS_FOR_COLUMNS = 4
+"""Rows for each column from which on rows are shared out although every thread then packs B."""
 SHORT_RUN = 8
 """Rows; several shorter runs share a tile where they can."""
 
@@ -353,7 +355,8 @@ class _Planner:
         if step == 1 and (self.columns or 0) >= WIDE:
             # Rows are neighbours: it is the steps of k that may lie pages apart.
             return max(found.dims[2], default=0) * self.result.itemsize < PAGE
-        return step * self.result.itemsize % PAGE != 0 or step == 0
+        apart = step * self.result.itemsize % PAGE != 0 or step == 0
+        return apart or self._shape(extent, None)[0] <= FEW_ROWS
 
     def _rows_are_neighbours(self) -> bool:
         """Whether the next row of A is the next element in memory."""
@@ -492,5 +495,6 @@ class _Planner:
         known = product([d for d in rule.m if isinstance(d, int)])
         assert isinstance(known, int)
         if isinstance(rows, int):
-            return "m" if known >= self.columns else "n"
+            # Of an operand that is packed, each thread is to pack its own part only.
+            return "m" if known >= self.columns * (ROWS_FOR_COLUMNS if packed_once else 1) else "n"
         return "n" if self.columns >= 256 and known <= 400 else "m"

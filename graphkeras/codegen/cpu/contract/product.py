@@ -27,7 +27,8 @@ from math import lcm
 from graphkeras.codegen.cpu.contract.access import offset
 from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
 from graphkeras.codegen.cpu.contract.operands import Chunk, Operands
-from graphkeras.codegen.cpu.contract.plan import TAIL_ROWS, Form, make_plan
+from graphkeras.codegen.cpu.contract.plan import Form, make_plan
+from graphkeras.codegen.cpu.contract.tile import TAIL_ROWS
 from graphkeras.codegen.kernel_ir import Reach
 from graphkeras.codegen.lower import Lowering
 from graphkeras.codegen.program import Share
