@@ -8,7 +8,14 @@ import pytest
 
 from graphkeras import config
 from graphkeras.codegen.cpu.contract.access import linear, merged, strides
-from graphkeras.codegen.cpu.contract.plan import C_ELEMENTS, VIEW_ELEMENTS, Form, Plan, make_plan
+from graphkeras.codegen.cpu.contract.plan import (
+    C_ELEMENTS,
+    FEW_ROWS,
+    VIEW_ELEMENTS,
+    Form,
+    Plan,
+    make_plan,
+)
 from graphkeras.codegen.cpu.target import AVX2, AVX512, GENERIC
 from graphkeras.ir import Builder, Size, TensorType
 from graphkeras.ir.dims import Dim
@@ -118,9 +125,14 @@ def test_large_images_are_cut_by_lines() -> None:
     assert plan.layout.lines == plan.cut.length + 2
 
 
-def test_rows_that_compete_for_the_cache_are_packed() -> None:
-    assert product((N, 1024), (1024, 64), 1, 0).a is Form.PACKED
-    assert product((N, 1000), (1000, 64), 1, 0).a is Form.IN_PLACE
+def test_many_rows_that_compete_for_the_cache_are_packed() -> None:
+    # 32 columns: a tile of 14 rows. With more columns a tile has fewer rows, for which a set of
+    # the cache has room.
+    assert product((N, 1024), (1024, 32), 1, 0).a is Form.PACKED
+    assert product((N, 1000), (1000, 32), 1, 0).a is Form.IN_PLACE
+    wide = product((N, 1024), (1024, 64), 1, 0)
+    assert wide.a is Form.IN_PLACE
+    assert len(wide.runs.rows) <= FEW_ROWS
 
 
 def test_rows_that_are_neighbours_are_packed_side_by_side() -> None:

@@ -24,16 +24,16 @@ LATENCY = 4.5
 STEP_CYCLES = 0.5
 """What a step costs besides its multiply-adds."""
 BROADCAST_CYCLES = 0.08
-"""Cycles that a broadcast of A costs besides, where two multiply-adds use it."""
-ENOUGH = 24
-"""Accumulators with which the core never waits for one."""
-SLACK_CYCLES = 0.1
+"""Cycles that a broadcast of A costs besides, where one or two multiply-adds use it."""
+ENOUGH = 0.75
+"""Share of the registers; with so many accumulators the core never waits for one."""
+SLACK_CYCLES = 0.13
 """Cycles a step for each accumulator less."""
 TILE_CYCLES = 20
 """Cycles of a tile besides its steps of k."""
 SPILL_CYCLES = 2
 """Cycles a step for every accumulator that finds no register."""
-TAIL_SHARE = 0.06
+TAIL_SHARE = 0.08
 """What a second tile, for what is left of the run or of the columns, must at least save."""
 TAIL_ROWS = (4, 1)
 """Rows of the tiles for what is left of a run whose length is known at run time only."""
@@ -96,8 +96,8 @@ class TileChoice:
         """A step of k of one tile; what the tile costs besides is spread over its steps."""
         spilled = max(0, rows * vectors + vectors + 1 - self.registers)
         busy = max(rows * vectors / 2, (rows + vectors) / 2, LATENCY) + STEP_CYCLES
-        busy += SLACK_CYCLES * max(0, ENOUGH - rows * vectors)
-        if vectors == 2:
+        busy += SLACK_CYCLES * max(0.0, ENOUGH * self.registers - rows * vectors)
+        if vectors <= 2:
             busy += BROADCAST_CYCLES * rows
         return busy + SPILL_CYCLES * spilled + TILE_CYCLES / max(1, self.steps)
 
