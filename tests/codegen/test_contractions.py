@@ -231,6 +231,40 @@ CONVOLUTIONS = {
     "kernel gradient of sequences": convolution(
         (1500, 4), (5, 4, 9), gradient=True, padding=((2, 2),)
     ),
+    "kernel gradient, many channels": convolution(
+        (9, 7, 21), (3, 3, 21, 19), gradient=True, **SAME
+    ),
+    "kernel gradient, many channels and lines": convolution(
+        (21, 40, 9), (3, 3, 9, 20), gradient=True, **SAME
+    ),
+    "kernel gradient, many channels, long lines": convolution(
+        (3, 300, 8), (3, 3, 8, 6), gradient=True, **SAME
+    ),
+    "kernel gradient, many channels, strides": convolution(
+        (9, 8, 16), (5, 4, 16, 35), gradient=True, padding=((3, 1), (1, 2)), strides=(3, 2)
+    ),
+    "kernel gradient, many channels, apart and cropped": convolution(
+        (12, 11, 17),
+        (3, 3, 17, 5),
+        gradient=True,
+        padding=((4, 5), (-1, -2)),
+        rhs_dilation=(3, 2),
+    ),
+    "kernel gradient, many channels in groups": convolution(
+        (6, 5, 24), (3, 3, 12, 18), gradient=True, groups=2, **SAME
+    ),
+    "kernel gradient, many channels, taps that meet nothing": convolution(
+        (2, 1, 11), (5, 7, 11, 9), gradient=True, padding=((4, 4), (9, 9))
+    ),
+    "kernel gradient, many channels, many filters": convolution(
+        (7, 6, 13), (3, 3, 13, 270), gradient=True, **SAME
+    ),
+    "kernel gradient, many channels, 1D": convolution(
+        (700, 10), (4, 10, 9), gradient=True, padding=((3, 0),)
+    ),
+    "kernel gradient, many channels, 3D": convolution(
+        (4, 5, 6, 9), (3, 2, 3, 9, 5), gradient=True, padding=((1, 1), (0, 1), (1, 0))
+    ),
     "kernel gradient of everything": convolution((8, 7, 6), (3, 2, 3, 34), gradient=True, **UNEVEN),
 }
 

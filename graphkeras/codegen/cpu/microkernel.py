@@ -30,7 +30,7 @@ from graphkeras.native.intrinsic import Intrinsic, declared
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
 Loop = tuple[int | None, int, int]
-"""Extent (None: an argument, outermost loop only), stride in A, stride in B."""
+"""Extent (None: an argument; loops outside it have None too), stride in A, stride in B."""
 
 UNROLL = 4
 """Steps of k per loop iteration: hides the loop's own instructions."""
@@ -167,11 +167,26 @@ class Tile:
             total *= extent
         first = loops[0][0]
         assert first is not None
-        if total <= FLAT:
+        if total <= FLAT and self._distinct(loops):
             return first
         if len(loops) > 1:
             return 1
-        return next((u for u in (4, 3) if first % u == 0), UNROLL)
+        sizes = [u for u in (4, 3) if first % u == 0] or [UNROLL]
+        return next((u for u in sizes if self._distinct(((u, *loops[0][1:]),))), 1)
+
+    def _distinct(self, loops: tuple[Loop, ...]) -> bool:
+        """Whether no two steps of a nest read the same element of A.
+
+        In straight code LLVM would keep such an element from one step to the other: in memory, as
+        a vector, since all registers are taken. With 3 channels, or 1, that cost a fifth.
+        """
+        steps = [0]
+        for extent, stride, _ in loops:
+            assert extent is not None
+            steps = [step + u * stride for step in steps for u in range(extent)]
+        return len({row + step for row in self.rows for step in steps}) == len(self.rows) * len(
+            steps
+        )
 
     def loop(
         self,
@@ -220,17 +235,20 @@ class Tile:
         return merged
 
     def counted(
-        self, extent: Any, loops: tuple[Loop, ...], a: Any, b: Any, values: list[Any]
+        self, extents: list[Any], loops: tuple[Loop, ...], a: Any, b: Any, values: list[Any]
     ) -> list[Any]:
-        """A nest whose outermost extent is a run-time number."""
+        """A nest whose outermost extents are run-time numbers."""
         (_, a_stride, b_stride), inner = loops[0], loops[1:]
-        builder = self.builder
+        builder, (extent, *others) = self.builder, extents
 
         def steps(count: int) -> Any:
             def body(a: Any, b: Any, values: list[Any]) -> list[Any]:
                 for u in range(count):
                     place = self.at(a, u * a_stride), self.at(b, u * b_stride)
-                    values = self.nest(inner, *place, values)
+                    if inner and inner[0][0] is None:
+                        values = self.counted(others, inner, *place, values)
+                    else:
+                        values = self.nest(inner, *place, values)
                 return values
 
             return body
@@ -259,31 +277,33 @@ def product_tile(
     accumulate: bool,
     panel: tuple[int, int] = (0, 0),
 ) -> Intrinsic:
-    """The tile `tile(extent, a, a_offset, b, b_offset, c, c_offset)` for kernel text.
+    """The tile `tile(extent, ..., a, a_offset, b, b_offset, c, c_offset)` for kernel text.
 
     `a`, `b`, `c` are pointers and the offsets count elements. The tile has a row for each entry
     of `rows` (the row's offset in A) and `valid` columns of B, of which no more are read: all
     contiguous, or in panels of `panel[0]` columns that begin `panel[1]` elements apart. `loops` is
-    the nest over k, outermost first; `extent` is the extent of the outermost one where that is
-    None. Rows of `c` lie `c_stride` elements apart and are written in whole vectors. With
-    `accumulate` the product is added to `c`, else it is stored.
+    the nest over k, outermost first; an `extent` is given for each loop that has None, and one that
+    is not used where none has. Rows of `c` lie `c_stride` elements apart and are written in whole
+    vectors. With `accumulate` the product is added to `c`, else it is stored.
     """
     vectors = -(-valid // lanes)
+    unknown = sum(extent is None for extent, _, _ in loops)
 
     def emit(builder: Any, arguments: list[Any]) -> None:
         tile = Tile(builder, dtype, lanes, vectors, rows, valid, panel)
-        extent, a, a_offset, b, b_offset, c, c_offset = arguments
+        *extents, a, a_offset, b, b_offset, c, c_offset = arguments
         a, b, c = (tile.at(p, o) for p, o in ((a, a_offset), (b, b_offset), (c, c_offset)))
         places = [i * c_stride + j * lanes for i in range(len(rows)) for j in range(vectors)]
         values = [tile.load(c, p) if accumulate else tile.zero for p in places]
-        if loops and loops[0][0] is None:
-            values = tile.counted(extent, loops, a, b, values)
+        if unknown:
+            values = tile.counted(extents, loops, a, b, values)
         else:
             values = tile.nest(loops, a, b, values)
         for place, value in zip(places, values, strict=True):
             tile.store(value, c, place)
 
-    return Intrinsic("tile", ("int64", *[f"{dtype}*", "int64"] * 3), "void", emit)
+    arguments = (*["int64"] * max(1, unknown), *[f"{dtype}*", "int64"] * 3)
+    return Intrinsic("tile", arguments, "void", emit)
 
 
 def transpose_tile(dtype: str, lanes: int, source_stride: int, target_stride: int) -> Intrinsic:

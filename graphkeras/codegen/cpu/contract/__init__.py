@@ -4,6 +4,7 @@ access.py     where the elements of an operand lie: strides, or no strides
 choices.py    the choices that a tuner may make in place of the cost model
 variants.py   those worth timing
 plan.py       every choice: operand forms, blocks, shared dim
+clip.py       the positions that exist for a tap: gradients of kernels without a padded copy
 tile.py       the register tile
 operands.py   the forms of an operand: read in place, padded copy, packed
 product.py    the loops of the kernel

@@ -14,16 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphkeras.codegen.cpu.contract.access import merged, offset, varies
+from graphkeras.codegen.cpu.contract.clip import Clip
 from graphkeras.codegen.cpu.contract.plan import Form, Plan
+from graphkeras.codegen.emit import KernelWriter
 from graphkeras.codegen.lower import Lowering
 from graphkeras.ir.dims import number, product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.position import join_offset, split_offset
-from graphkeras.ir.scalar import Apply, Const, Expr, Load, as_index, conjunction
+from graphkeras.ir.scalar import Apply, Const, Expr, Load, as_index, conjunction, greatest, least
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,29 @@ class Chunk:
     """Position in the dims before the one that is cut."""
     first: Expr
     stop: Expr
+    skipped: tuple[Expr, ...] = ()
+    """Where a tile takes only some positions of the cut dim and of those behind it: how many
+    it leaves out in front."""
+    taken: tuple[Expr, ...] = ()
+    """And how many it takes."""
 
     @property
-    def count(self) -> Expr:
-        """Positions of the cut dim."""
-        return self.stop - self.first
+    def counts(self) -> tuple[Expr, ...]:
+        """Positions of the dims that a tile does not know: the cut one, or all behind it too."""
+        return self.taken or (self.stop - self.first,)
+
+    def clipped(self, clips: Sequence[Clip], taps: Sequence[Expr], writer: KernelWriter) -> Chunk:
+        """The part that exists for some taps."""
+        spans = [(clip.first(tap), clip.stop(tap)) for clip, tap in zip(clips, taps, strict=True)]
+        if self.before:
+            ((first, stop), *spans) = spans
+            span = greatest(first, self.first), least(stop, self.stop)
+            spans.insert(0, (span[0] - self.first, span[1] - self.first))
+        else:
+            spans.insert(0, (as_index(0), self.stop - self.first))
+        skipped = tuple(writer.let(first, "skip") for first, _ in spans)
+        taken = (writer.let(stop - skip) for skip, (_, stop) in zip(skipped, spans, strict=True))
+        return replace(self, skipped=skipped, taken=tuple(taken))
 
 
 class Operands:
@@ -91,7 +111,8 @@ class Operands:
         """Where B begins for the panel at `column` of a block that begins at `first`."""
         steps = self.plan.b_strides
         if self.plan.b is Form.PACKED:
-            return (column - first) * self.plan.k_elements
+            start = (column - first) * self.plan.k_elements
+            return start + self._chunk_offset(steps.dims[1], chunk, self.plan.b)
         if self.plan.b is Form.PANELS:
             # Panels begin at multiples of their width.
             column = column * as_index(number(product(self.rule.k)))
@@ -99,14 +120,16 @@ class Operands:
         return start + self._chunk_offset(steps.dims[1], chunk, self.plan.b)
 
     def _chunk_offset(self, steps: Sequence[int], chunk: Chunk | None, form: Form) -> Expr:
-        if chunk is None or form is Form.PACKED:
-            return as_index(0)
-        layout = self.plan.layout
-        if form is Form.PADDED and layout is not None and layout.images is not None:
-            # What is laid out begins with the chunk.
+        if chunk is None:
             return as_index(0)
         cut = len(chunk.before)
-        return offset([*chunk.before, chunk.first], steps[: cut + 1])
+        skipped = offset(chunk.skipped, steps[cut : cut + len(chunk.skipped)])
+        layout = self.plan.layout
+        images = form is Form.PADDED and layout is not None and layout.images is not None
+        if form is Form.PACKED or images:
+            # What is packed or laid out begins with the chunk.
+            return skipped
+        return offset([*chunk.before, chunk.first], steps[: cut + 1]) + skipped
 
     # ---- views
 

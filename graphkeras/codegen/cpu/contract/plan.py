@@ -28,9 +28,10 @@ from operator import mul
 
 from graphkeras.codegen.cpu.contract.access import Strides, linear, merged, strides, without
 from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
+from graphkeras.codegen.cpu.contract.clip import Clip, find_clips
 from graphkeras.codegen.cpu.contract.panels import find_panels
 from graphkeras.codegen.cpu.contract.source import Source, find_source
-from graphkeras.codegen.cpu.contract.tile import MOST_ROWS, TileChoice
+from graphkeras.codegen.cpu.contract.tile import MOST_ROWS, NARROW_ROWS, TileChoice
 from graphkeras.codegen.cpu.target import target
 from graphkeras.ir.dims import Dim, number, product
 from graphkeras.ir.graph import Value
@@ -156,6 +157,8 @@ class Plan:
     """Whether A is packed with its rows side by side: element (k, row), not (row, k)."""
     cut: Cut | None
     """None: k is whole."""
+    clips: tuple[Clip, ...]
+    """Where a tile takes those positions of k that exist for its tap: every spatial dim."""
     k_elements: int
     """Steps of k in a chunk, or in all."""
     loops: tuple[tuple[int | None, int, int], ...]
@@ -206,6 +209,7 @@ class _Planner:
         columns = product(rule.n)
         self.columns = columns if isinstance(columns, int) else None
         self.cut = self._whole_or_cut()
+        self.clips: tuple[Clip, ...] = ()
         self.layout: Layout | None = None
 
     def run(self) -> Plan:
@@ -248,6 +252,7 @@ class _Planner:
             a_pitch=pitch,
             a_by_k=by_k,
             cut=self.cut,
+            clips=self.clips,
             k_elements=self._steps(),
             loops=self._loops(a_strides.dims[2], b_strides.dims[1]),
             strip=1 if self.cut is None else self._strip(block, runs),
@@ -293,6 +298,9 @@ class _Planner:
         return tuple(result)
 
     def _loops(self, a: Sequence[int], b: Sequence[int]) -> tuple[tuple[int | None, int, int], ...]:
+        if self.clips and self.cut is not None:
+            cut = self.cut.dim
+            return tuple((None, *steps) for steps in zip(a[cut:], b[cut:], strict=True))
         first = 0 if self.cut is None else self.cut.dim + 1
         nest: list[tuple[int | None, int, int]] = []
         if self.cut is not None:
@@ -335,11 +343,17 @@ class _Planner:
 
     def _a_form(self) -> tuple[Form, Strides | None, str]:
         rule = self.rule
-        if not rule.lhs(*self._names("b", "m", "k"))[1]:
+        whole = not rule.lhs(*self._names("b", "m", "k"))[1]
+        clips = () if whole else find_clips(rule, self.a.type.shape)
+        if clips and self.cut is None:
+            self.cut = Cut(0, number(rule.k[0]), number(product(rule.k[1:])))
+        if whole or (clips and self.cut is not None and self.cut.dim <= 1):
+            self.clips = clips
             counts = self._counts("b", "m", "k")
             found = find_source(self.a, lambda *p: rule.lhs(*p)[0], counts, self.buffers)
             if found is not None and self._suits(found.strides):
                 return Form.IN_PLACE, found.strides, found.buffer
+            self.clips = ()
         padded = self._padded()
         return (Form.PADDED, padded, "") if padded else (Form.PACKED, None, "")
 
@@ -390,7 +404,7 @@ class _Planner:
         whole_image = by_m or self.cut is None or self.cut.dim == 0
         if by_m:
             # A tile may begin in one line and end lines later.
-            least = MOST_ROWS // number(product(rule.m[2:])) + 2
+            least = NARROW_ROWS // number(product(rule.m[2:])) + 2
             group = min(extent, max(fits, least))
             self.layout = Layout(None, (group - 1) * step + more, step, group)
         elif whole_image:
@@ -449,7 +463,7 @@ class _Planner:
         """Dims before the run, its rows and its stride, from the strides of m."""
         m = self.rule.m
         lead = len(m)
-        while lead and len(merged(m[lead - 1 :], along[lead - 1 :])) <= 1:
+        while lead > len(self.clips) and len(merged(m[lead - 1 :], along[lead - 1 :])) <= 1:
             lead -= 1
         run = merged(m[lead:], along[lead:])
         return (lead, run[0].extent, run[0].strides[0]) if run else (lead, 1, 0)

@@ -37,7 +37,7 @@ from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.position import split_offset
 from graphkeras.ir.regroup import rows_together
-from graphkeras.ir.scalar import Const, Expr, Load, as_index, greatest, least
+from graphkeras.ir.scalar import Const, Expr, Load, as_index, conjunction, greatest, least
 
 PRODUCT_GRAIN = 1 << 17
 """Multiply-adds worth a thread of their own: about 2 us at half the machine's rate."""
@@ -241,6 +241,11 @@ class _Product:
             self.operands.pack_b(b, columns, chunk)
             index = loops.enter_context(writer.loop(*rows, "t", unit))
             tile = self._rows_at(index, rows[1], top)
+            if self.plan.clips:
+                chunk = chunk.clipped(self.plan.clips, tile.position, writer)
+                some = conjunction([count >= 1 for count in chunk.taken])
+                assert some is not None
+                loops.enter_context(writer.when(some))
             self.operands.pack_a(b, tile.flat, tile.valid, chunk)
             self._panels(b, tile, columns, self._line(index - rows[0]), chunk)
 
@@ -316,19 +321,20 @@ class _Product:
         first = columns[0]
 
         def call(panel: Expr, valid: int) -> None:
-            count = chunk.count if chunk else as_index(0)
+            counts = chunk.counts if chunk else (as_index(0),)
+            given = [f"{{{i}}}" for i in range(len(counts) + 3)]
             a = self.operands.a_offset(b, base, chunk)
             at_b = self.operands.b_offset(b, panel, columns[0], chunk)
             writer.call(
-                f"{self._tile(rows, valid)}({{0}}, {self.operands.a}, {{1}}, "
-                f"{self.operands.b}, {{2}}, {self.c}, {{3}})",
-                count,
+                f"{self._tile(rows, valid)}({', '.join(given[:-3])}, {self.operands.a}, "
+                f"{given[-3]}, {self.operands.b}, {given[-2]}, {self.c}, {given[-1]})",
+                *counts,
                 a,
                 at_b,
                 line + (panel - columns[0]),
                 reads=(
-                    self._reach(self.operands.a, a, max(self.plan.runs.rows[:rows]), 0, count),
-                    self._reach(self.operands.b, at_b, self._last_column(valid), 1, count),
+                    self._reach(self.operands.a, a, max(self.plan.runs.rows[:rows]), 0, counts),
+                    self._reach(self.operands.b, at_b, self._last_column(valid), 1, counts),
                 ),
             )
 
@@ -373,11 +379,14 @@ class _Product:
             f"{plan.runs.rows[:rows]}, {plan.loops}, {plan.block}, {plan.cut is not None}{panels})",
         )
 
-    def _reach(self, buffer: str, start: Expr, width: int, operand: int, count: Expr) -> Reach:
+    def _reach(
+        self, buffer: str, start: Expr, width: int, operand: int, counts: Sequence[Expr]
+    ) -> Reach:
         """What a tile reads of an operand: `width` more than the start, along all its loops."""
         first, last = start, start + width
+        unknown = iter(counts)
         for extent, *strides in self.plan.loops:
-            steps = (count if extent is None else as_index(extent)) - 1
+            steps = (next(unknown) if extent is None else as_index(extent)) - 1
             if strides[operand] < 0:
                 first = first + steps * strides[operand]
             else:
