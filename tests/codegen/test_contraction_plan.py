@@ -8,11 +8,12 @@ import pytest
 
 from graphkeras import config
 from graphkeras.codegen.cpu.contract.access import linear, merged, strides
+from graphkeras.codegen.cpu.contract.clip import Clip
+from graphkeras.codegen.cpu.contract.forms import Form
 from graphkeras.codegen.cpu.contract.plan import (
     C_ELEMENTS,
     FEW_ROWS,
     VIEW_ELEMENTS,
-    Form,
     Plan,
     make_plan,
 )
@@ -106,10 +107,10 @@ def test_a_kernel_gradient_cuts_the_batch() -> None:
     assert plan.strip * len(plan.runs.rows) * plan.block <= C_ELEMENTS
 
 
-def test_large_images_are_cut_by_lines() -> None:
-    plan = plan_of(
+def padded_gradient(channels: int) -> Plan:
+    return plan_of(
         "conv_kernel_grad",
-        (N, 56, 56, 8),
+        (N, 56, 56, channels),
         (N, 56, 56, 8),
         kernel_size=(3, 3),
         strides=(1, 1),
@@ -118,11 +119,24 @@ def test_large_images_are_cut_by_lines() -> None:
         rhs_dilation=(1, 1),
         groups=1,
     )
+
+
+def test_large_images_are_cut_by_lines() -> None:
+    plan = padded_gradient(4)
     assert plan.a is Form.PADDED
     assert plan.cut is not None
     assert plan.cut.dim == 1
     assert plan.layout is not None
     assert plan.layout.lines == plan.cut.length + 2
+
+
+def test_a_kernel_gradient_of_many_channels_takes_the_positions_of_a_tap() -> None:
+    plan = padded_gradient(16)
+    assert (plan.a, plan.layout) == (Form.IN_PLACE, None)
+    assert plan.clips == (Clip(56, 56, 1, 1, 1), Clip(56, 56, 1, 1, 1))
+    # Lines of a chunk and pixels of a line are known at run time; a run is within a tap.
+    assert plan.loops == ((None, 56 * 16, 56 * 8), (None, 16, 8))
+    assert (plan.runs.lead, plan.runs.extent) == (2, 16)
 
 
 def test_many_rows_that_compete_for_the_cache_are_packed() -> None:

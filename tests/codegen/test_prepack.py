@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from graphkeras import config
-from graphkeras.codegen.cpu.contract.plan import Form, make_plan
+from graphkeras.codegen.cpu.contract.forms import Form
+from graphkeras.codegen.cpu.contract.plan import make_plan
 from graphkeras.compiler import Halves, compile_graph, compile_halves, optimize_halves
 from graphkeras.ir import Builder, Size, TensorType
 from graphkeras.ir.evaluate import evaluate

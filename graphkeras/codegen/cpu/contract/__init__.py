@@ -3,6 +3,7 @@
 access.py     where the elements of an operand lie: strides, or no strides
 choices.py    the choices that a tuner may make in place of the cost model
 variants.py   those worth timing
+forms.py      the words of a plan: forms of an operand, runs of rows, cuts of k
 plan.py       every choice: operand forms, blocks, shared dim
 clip.py       the positions that exist for a tap: gradients of kernels without a padded copy
 tile.py       the register tile

@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 
 from graphkeras.codegen.cpu.contract.access import merged, offset, varies
 from graphkeras.codegen.cpu.contract.clip import Clip
-from graphkeras.codegen.cpu.contract.plan import Form, Plan
+from graphkeras.codegen.cpu.contract.forms import Form
+from graphkeras.codegen.cpu.contract.plan import Plan
 from graphkeras.codegen.emit import KernelWriter
 from graphkeras.codegen.lower import Lowering
 from graphkeras.ir.dims import number, product

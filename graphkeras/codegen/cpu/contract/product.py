@@ -26,8 +26,9 @@ from math import lcm
 
 from graphkeras.codegen.cpu.contract.access import offset
 from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
+from graphkeras.codegen.cpu.contract.forms import Form
 from graphkeras.codegen.cpu.contract.operands import Chunk, Operands
-from graphkeras.codegen.cpu.contract.plan import Form, make_plan
+from graphkeras.codegen.cpu.contract.plan import make_plan
 from graphkeras.codegen.cpu.contract.tile import TAIL_ROWS
 from graphkeras.codegen.kernel_ir import Reach
 from graphkeras.codegen.lower import Lowering

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphkeras.codegen.cpu.contract.choices import Choices
-from graphkeras.codegen.cpu.contract.plan import Form, Plan, make_plan
+from graphkeras.codegen.cpu.contract.forms import Form
+from graphkeras.codegen.cpu.contract.plan import Plan, make_plan
 from graphkeras.codegen.cpu.contract.product import parts
 from graphkeras.codegen.cpu.contract.tile import MOST_ROWS
 from graphkeras.codegen.lower import Lowering
