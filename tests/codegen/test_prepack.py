@@ -131,10 +131,10 @@ def test_equal_panels_are_made_once() -> None:
 
 def test_panels_are_packed_in_the_kernel_that_scales_them() -> None:
     b = Builder("g")
-    x, w = b.input(TensorType((N, 600)), "x"), b.input(TensorType((600, 640)), "w")
-    s = b.input(TensorType((640,)), "s")
+    x, w = b.input(TensorType((N, 600)), "x"), b.input(TensorType((600, 768)), "w")
+    s = b.input(TensorType((768,)), "s")
     attrs = {"lhs_batch": (), "rhs_batch": (), "lhs_contract": (1,), "rhs_contract": (0,)}
-    wide = b.emit("broadcast", s, shape=(N, 640), dims=(1,))
+    wide = b.emit("broadcast", s, shape=(N, 768), dims=(1,))
     graph = b.build([b.emit("mul", b.emit("dot_general", x, w, **attrs), wide)])
     prepare = optimize_halves(graph, [1, 2]).prepare[-1].after
     assert len(prepare.nodes) == 1
