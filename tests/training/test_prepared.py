@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import graphkeras as keras
-from graphkeras import changes
+from graphkeras import changes, config
 from graphkeras.runtime.prepared import PreparedExecutable
 
 L = keras.layers
@@ -59,6 +59,16 @@ def check(model: keras.Model) -> None:
     loss = float(np.mean((wanted - Y) ** 2))
     assert model.evaluate(X, Y, verbose=0) == pytest.approx(loss, rel=1e-3)
     assert model.test_on_batch(X, Y) == pytest.approx(loss, rel=1e-3)
+
+
+def test_a_transformed_kernel_is_made_once() -> None:
+    with config.override(winograd="always"):
+        model = build()
+        check(model)
+        model.weights[0].assign(model.weights[0] * 2.0)
+        check(model)
+    ops = {n.op for k in prepared_of(model).prepare.program.graph.nodes for n in k.body.nodes}
+    assert "winograd_kernel" in ops
 
 
 def prepared_of(model: keras.Model) -> PreparedExecutable:

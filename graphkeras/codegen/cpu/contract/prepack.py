@@ -86,15 +86,15 @@ class _Prepack:
             return False
         body = node.body
         hero, rule = contraction_of(body)[:2]
+        if rule.phases or rule.transformed:
+            # Phases read a part of the kernel each, with plans of their own; what is transformed
+            # lies in panels of its own kind.
+            return False
         shape = operand_shape(rule)
         outer = dict(zip(body.inputs, node.inputs, strict=True))
         chain, leaves = _behind(hero.inputs[1])
         constant = leaves and all(outer[leaf] in self.constant for leaf in leaves)
         if shape is None or not constant or not hero.types[0].is_float or product(rule.n) == 1:
-            return False
-        if rule.phases or rule.transformed:
-            # Phases read a part of the kernel each, with plans of their own; what is transformed
-            # lies in panels of its own kind.
             return False
         buffers = {value: f"x{i}" for i, value in enumerate(body.inputs)}
         width = _panel_width(make_plan(rule, hero.types[0], hero.inputs, buffers))
