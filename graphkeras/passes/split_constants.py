@@ -93,10 +93,7 @@ def _early(graph: Graph, constant: Sequence[int]) -> set[Node]:
 def _is_free(node: Node) -> bool:
     """Whether computing a node in every call costs nothing to speak of."""
     op = get_op(node.op)
-    if op.kind is Kind.INJECTIVE and op.cost <= 1:
-        return True
-    made = sum(v.type.nbytes({}) for v in node.results)
-    return made > sum(v.type.nbytes({}) for v in dict.fromkeys(node.inputs))
+    return op.kind is Kind.INJECTIVE and op.cost <= 1
 
 
 def _prepare(graph: Graph, constant: Sequence[int], cuts: Sequence[Value]) -> Graph:
