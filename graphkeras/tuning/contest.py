@@ -3,8 +3,9 @@
 All kernels become launches of one program, which runs them one after the other on the same
 arrays and with all threads, so a slow moment of the machine meets all of them alike::
 
-    round 1   | - | default | vectors 1 | rows 8 | k_steps 256 | ...     barrier behind each
-    round 2   | - | default | vectors 1 | rows 8 | k_steps 256 | ...     the least time counts
+    round 1   - | default | vectors 1 | rows 8 | ... | rows 8 | vectors 1 | default |
+    round 2   - | default | vectors 1 | rows 8 | ... | rows 8 | vectors 1 | default |
+                barrier behind each; the least time of each counts
 
     heat      the default, and every single step away from it
     final     the default, the fastest of these, and the fastest ones taken together
@@ -35,8 +36,8 @@ from graphkeras.tuning.winners import Winner
 HEAT_SECONDS = 0.15
 FINAL_SECONDS = 0.2
 """Time for the rounds of a contraction; at least `LEAST_ROUNDS` are run."""
-LEAST_ROUNDS = 4
-MOST_ROUNDS = 400
+LEAST_ROUNDS = 3
+MOST_ROUNDS = 200
 FINALISTS = 3
 """Single steps that come to the final, and that are taken together with the fastest one."""
 MARGIN = 0.03
@@ -101,18 +102,20 @@ class Contest:
         """The least time of each in interleaved rounds."""
         programs = [self._program(choice) for choice in choices]
         # The first launch of a round finds threads that still wake up; it is not counted.
-        launches = [replace(p.launches[0], footprint=None) for p in (programs[0], *programs)]
+        turns = [programs[-1], *programs, *reversed(programs)]
+        launches = [replace(p.launches[0], footprint=None) for p in turns]
         scratch = max(p.scratch_bytes for p in programs)
         rounds = replace(programs[0], launches=tuple(launches), scratch_bytes=scratch)
         executable = Executable(rounds)
         begin = time.perf_counter()
-        least = executable.launch_seconds(arrays, LEAST_ROUNDS)[:, 1:].min(axis=0)
+        runs = [executable.launch_seconds(arrays, LEAST_ROUNDS)]
         one = (time.perf_counter() - begin) / LEAST_ROUNDS
         more = min(MOST_ROUNDS, int(seconds / one) - LEAST_ROUNDS)
         if more > 0:
-            rest = executable.launch_seconds(arrays, more)[:, 1:].min(axis=0)
-            least = np.minimum(least, rest)
-        return dict(zip(choices, map(float, least), strict=True))
+            runs.append(executable.launch_seconds(arrays, more))
+        least = np.concatenate(runs)[:, 1:].min(axis=0)
+        both = np.minimum(least[: len(programs)], least[: len(programs) - 1 : -1])
+        return dict(zip(choices, map(float, both), strict=True))
 
     def _forget_losers(self, best: Choices) -> None:
         """Removes kernels from the cache that nothing will ask for."""

@@ -57,12 +57,18 @@ def conv(
 
 
 def test_a_convolution_without_padding_is_read_in_place() -> None:
-    plan = conv((N, 13, 13, 32), (3, 3, 32, 64))
+    plan = conv((N, 13, 13, 16), (3, 3, 16, 64))
     assert (plan.a, plan.b) == (Form.IN_PLACE, Form.IN_PLACE)
     # A line of the output is one tile; kernel rows, then runs of (kernel column, channel).
-    assert plan.runs.rows == tuple(32 * i for i in range(11))
-    assert plan.loops == ((3, 13 * 32, 96 * 64), (96, 1, 64))
+    assert plan.runs.rows == tuple(16 * i for i in range(11))
+    assert plan.loops == ((3, 13 * 16, 48 * 64), (48, 1, 64))
     assert plan.cut is None
+
+
+def test_a_kernel_that_spans_more_than_the_first_level_cache_is_packed() -> None:
+    assert conv((N, 13, 13, 32), (3, 3, 32, 64)).b is Form.PACKED
+    # All columns of B are one panel's: nothing lies between them.
+    assert conv((N, 13, 13, 64), (3, 3, 64, 32)).b is Form.IN_PLACE
 
 
 def test_padding_is_laid_out_in_bands_that_fit_the_cache() -> None:
@@ -75,11 +81,11 @@ def test_padding_is_laid_out_in_bands_that_fit_the_cache() -> None:
 
 
 def test_a_pointwise_convolution_is_one_run_of_pixels() -> None:
-    plan = conv((N, 14, 14, 256), (1, 1, 256, 64))
+    plan = conv((N, 14, 14, 128), (1, 1, 128, 64))
     assert plan.a is Form.IN_PLACE
     assert plan.runs.lead == 0
     assert plan.runs.per_unit is None
-    assert plan.loops == ((256, 1, 64),)
+    assert plan.loops == ((128, 1, 64),)
 
 
 def test_short_lines_share_a_tile() -> None:

@@ -55,9 +55,11 @@ VIEW_ELEMENTS = 1 << 17
 """Elements of a view that are laid out together: 512 KiB of float32."""
 PRODUCT_WHOLE = 2048
 """As K_WHOLE, for a matrix product: rows of A are as long as k, and a tile's are to stay near."""
-IN_PLACE_BYTES = 1 << 17
-"""Memory that the steps of k span in B, where it is read in place. A panel uses the columns of
-one tile only, in as small a part of the cache's sets; four times this was 10-25 % slower."""
+IN_PLACE_BYTES = 48 << 10
+"""Memory that the steps of k span in B, where it is read in place: the first-level cache. A panel
+uses a few columns only, in as small a part of the cache's sets; 72 KiB were 5-25 % slower."""
+CUT_IN_PLACE_BYTES = 1 << 17
+"""As IN_PLACE_BYTES, where k is cut: a packed chunk serves the tiles of one strip only."""
 PRODUCT_IN_PLACE_BYTES = 1 << 19
 """As IN_PLACE_BYTES, for a matrix product, which may have as little as one row: packing B then
 costs more than all else (1600 x 64 times one row: 30 us packed)."""
@@ -283,8 +285,8 @@ class _Planner:
             return self.choices.b_in_place
         steps = [abs(s) for s, d in zip(found.dims[1], self.rule.k, strict=True) if d != 1]
         span = self._steps() * min(steps, default=0) * self.result.itemsize
-        once = self.rule.view is None and self.cut is None
-        most = PRODUCT_IN_PLACE_BYTES if once else IN_PLACE_BYTES
+        whole = PRODUCT_IN_PLACE_BYTES if self.rule.view is None else IN_PLACE_BYTES
+        most = whole if self.cut is None else CUT_IN_PLACE_BYTES
         return span <= most or self.columns <= 2 * self.lanes
 
     def _a_form(self) -> tuple[Form, Strides | None, str]:
