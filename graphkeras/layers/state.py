@@ -59,7 +59,14 @@ class LayerState:
 
     @property
     def _layers(self) -> list[Layer]:
-        return tracking.own_layers(self)
+        return self._layers_among(tracking.held(self))
+
+    def _layers_among(self, held: list[Any]) -> list[Layer]:
+        """The layers directly inside this one, given all that its attributes hold.
+
+        That takes long to find, so it is looked for once where several things are asked for.
+        """
+        return tracking.layers_in(held)
 
     def _flatten_layers(self, include_self: bool = True) -> Iterator[Any]:
         """The layer and the layers inside it, each once."""
@@ -76,11 +83,12 @@ class LayerState:
     @property
     def variables(self) -> list[Variable]:
         """Weights and the states of seed generators, own ones first."""
+        held = tracking.held(self)
         found = [
-            *tracking.own_variables(self),
-            *(g.state for g in tracking.own_seed_generators(self)),
+            *tracking.variables_in(held),
+            *(g.state for g in tracking.seed_generators_in(held)),
         ]
-        for layer in self._layers:
+        for layer in self._layers_among(held):
             found.extend(layer.variables)
         return tracking.unique(found)
 
@@ -97,8 +105,9 @@ class LayerState:
     @property
     def weights(self) -> list[Variable]:
         """The variables but for the states of seed generators, own ones first."""
-        found = list(tracking.own_variables(self))
-        for layer in self._layers:
+        held = tracking.held(self)
+        found = tracking.variables_in(held)
+        for layer in self._layers_among(held):
             found.extend(layer.weights)
         return tracking.unique(found)
 
@@ -115,8 +124,9 @@ class LayerState:
     @property
     def metrics(self) -> list[Any]:
         """Metrics of the layer and of the layers inside it."""
-        found = tracking.own_metrics(self)
-        for layer in self._layers:
+        held = tracking.held(self)
+        found = tracking.metrics_in(held)
+        for layer in self._layers_among(held):
             found.extend(layer.metrics)
         return tracking.unique(found)
 
@@ -133,7 +143,7 @@ class LayerState:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
-        for variable in tracking.own_variables(self):
+        for variable in tracking.variables_in(tracking.held(self)):
             if variable.trainable_from_start:
                 variable.trainable = self._trainable
         for layer in self._layers:

@@ -9,9 +9,13 @@ after it was assigned::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from types import FunctionType, MethodType
 from typing import Any
 
+import numpy as np
+
+from graphkeras.ir.types import TensorType
 from graphkeras.random import SeedGenerator
 from graphkeras.variables import Variable
 
@@ -19,29 +23,29 @@ HIDDEN = frozenset({"_inbound_nodes", "_losses", "_auto_config"})
 """Attributes of every layer that are bookkeeping; a class adds its own in `_untracked`."""
 
 
-def held(owner: Any) -> Iterator[Any]:
+def held(owner: Any) -> list[Any]:
     """The variables, seed generators, layers and metrics the attributes of `owner` hold."""
-    skipped = HIDDEN | owner._untracked
+    found: list[Any] = []
+    untracked = owner._untracked
     for name, value in vars(owner).items():
-        if type(value) not in _PLAIN and name not in skipped:
-            yield from _inside(value)
+        if type(value) not in _PLAIN and name not in HIDDEN and name not in untracked:
+            _add_held(value, found)
+    return found
 
 
-_PLAIN = frozenset({bool, int, float, str, type(None)})
+_PLAIN = frozenset(
+    {bool, int, float, str, type(None), np.ndarray, FunctionType, MethodType, TensorType}
+)
 """What most attributes hold. Tested first: this runs for every attribute of every layer."""
 
 
-def _inside(value: Any) -> Iterator[Any]:
-    if isinstance(value, (Variable, SeedGenerator)) or is_layer(value) or is_metric(value):
-        yield value
-    elif isinstance(value, (list, tuple, set)):
-        for item in value:
+def _add_held(value: Any, found: list[Any]) -> None:
+    if isinstance(value, list | tuple | set | dict):
+        for item in value.values() if isinstance(value, dict) else value:
             if type(item) not in _PLAIN:
-                yield from _inside(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            if type(item) not in _PLAIN:
-                yield from _inside(item)
+                _add_held(item, found)
+    elif isinstance(value, Variable | SeedGenerator) or is_layer(value) or is_metric(value):
+        found.append(value)
 
 
 def is_layer(value: Any) -> bool:
@@ -59,22 +63,22 @@ def unique(items: Iterable[Any]) -> list[Any]:
     return list({id(item): item for item in items}.values())
 
 
-def own_variables(owner: Any) -> list[Variable]:
-    """Variables held directly, those made to be trained first, as Keras orders them."""
-    found = unique(v for v in held(owner) if isinstance(v, Variable))
+def variables_in(items: Iterable[Any]) -> list[Variable]:
+    """The variables among what a layer holds, those made to be trained first, as in Keras."""
+    found = unique(item for item in items if isinstance(item, Variable))
     return sorted(found, key=lambda v: not v.trainable_from_start)
 
 
-def own_seed_generators(owner: Any) -> list[SeedGenerator]:
-    """Seed generators held directly."""
-    return unique(v for v in held(owner) if isinstance(v, SeedGenerator))
+def seed_generators_in(items: Iterable[Any]) -> list[SeedGenerator]:
+    """The seed generators among what a layer holds."""
+    return unique(item for item in items if isinstance(item, SeedGenerator))
 
 
-def own_layers(owner: Any) -> list[Any]:
-    """Layers held directly."""
-    return unique(v for v in held(owner) if is_layer(v))
+def layers_in(items: Iterable[Any]) -> list[Any]:
+    """The layers among what a layer holds."""
+    return unique(item for item in items if is_layer(item))
 
 
-def own_metrics(owner: Any) -> list[Any]:
-    """Metrics held directly."""
-    return unique(v for v in held(owner) if is_metric(v))
+def metrics_in(items: Iterable[Any]) -> list[Any]:
+    """The metrics among what a layer holds."""
+    return unique(item for item in items if is_metric(item))

@@ -78,9 +78,8 @@ class Model(Trainer, Layer):
         self.autocast = False
         self.built = True
 
-    @property
-    def _layers(self) -> list[Layer]:
-        own = super()._layers
+    def _layers_among(self, held: list[Any]) -> list[Layer]:
+        own = super()._layers_among(held)
         if self._graph is None:
             return own
         in_graph = [o for o in self._graph.operations if is_layer(o)]

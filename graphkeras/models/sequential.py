@@ -100,6 +100,9 @@ class Sequential(Model):
 
     @property
     def _layers(self) -> list[Layer]:
+        return self._layers_among([])
+
+    def _layers_among(self, held: list[Any]) -> list[Layer]:
         return list(self.__dict__.get("_stack", ()))
 
     def _public_layers(self) -> list[Layer]:
