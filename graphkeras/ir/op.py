@@ -179,6 +179,18 @@ class Contraction:
     counts the products of the definition, and `rhs` takes (place in the patch, channel) for it."""
 
 
+@dataclass(frozen=True)
+class Scattered:
+    """A tensor that is zero but for one element in each of its windows, which do not overlap.
+
+    Operand 0 has the element of every window and operand 1, of integers, its row-major place in
+    the window; where that is no place of the window, the window is all zero.
+    """
+
+    window: tuple[int, ...]
+    """Size of a window in each dim; elements behind the last whole window are zero."""
+
+
 class Loops(Protocol):
     """What a `loops` rule may ask of code generation. Offsets are in elements, row-major."""
 
@@ -299,6 +311,8 @@ class Op:
     """ELEMENTWISE: template of the operands' elements; ask `template` for it."""
     element: Callable[[Elements, Node, Index], Expr] | None = None
     """INJECTIVE: the result's element at a position."""
+    scattered: Callable[[Node], Scattered | None] | None = None
+    """INJECTIVE: where the result is not zero, if that is known to be so few elements."""
     reduction: Callable[[Node], Reduction] | None = None
     contraction: Callable[[Node], Contraction] | None = None
     loops: Callable[[Loops, Node], None] | None = None

@@ -23,11 +23,13 @@ ONNX Runtime's CPU and GPU libraries do the same. `winograd=never` keeps to the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 from graphkeras.config import setting
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.graph import Graph, Node, Value
+from graphkeras.ir.op import get_op
 from graphkeras.passes.rewriter import Rewriter
 
 PANEL = 32
@@ -43,6 +45,8 @@ KERNEL_PRICE = 900.0
 takes the time, 20 us for 64 x 64 channels on two threads and 420 us for 256 x 256."""
 IMAGES = 6
 """Images that one transformed kernel is taken to serve, where the batch size is not known."""
+WINDOW = 4
+"""Elements of a window, of which one is not zero, that make a plain convolution the faster one."""
 GAIN = 1.1
 """How much faster it must be by estimate: its results are rounded a little more."""
 
@@ -80,7 +84,17 @@ class Winograd:
 
 
 def _is_wanted(node: Node, choice: str) -> bool:
-    return choice == "always" or (choice == "auto" and speedup(node) >= GAIN)
+    if choice == "auto":
+        return speedup(node) >= GAIN and not _is_sparse(node.inputs[0])
+    return choice == "always"
+
+
+def _is_sparse(value: Value) -> bool:
+    """Whether so few elements are not zero that the plain sum of their products is shorter."""
+    node = value.producer
+    rule = None if node is None else get_op(node.op).scattered
+    found = rule(node) if rule is not None and node is not None else None
+    return found is not None and prod(found.window) >= WINDOW
 
 
 def fits(node: Node) -> bool:

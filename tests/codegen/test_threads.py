@@ -152,6 +152,25 @@ class Graphs:
         dw = self.emit("conv_kernel_grad", x, dy, **attrs)
         return self.emit("tanh", dw)
 
+    def gradient(self) -> Value:
+        """What a pooling of 12 x 10 elements, 2 x 2 a window, makes of its gradient."""
+        self.batch = 11
+        windows = {"window": (1, 2, 2, 1), "strides": (1, 2, 2, 1), "padding": ((0, 0),) * 4}
+        dy, places = self.input(N, 6, 5, 19), self.input(N, 6, 5, 19, dtype="uint8")
+        return self.emit("window_scatter", dy, places, shape=(N, 12, 10, 19), **windows)
+
+    def winners_of_the_input(self) -> Value:
+        w = self.input(3, 3, 19, 35)
+        ones = {"strides": (1, 1), "lhs_dilation": (1, 1), "rhs_dilation": (1, 1)}
+        dx = self.emit("conv", self.gradient(), w, padding=((1, 1), (1, 1)), groups=1, **ones)
+        return self.emit("tanh", dx)
+
+    def winners_of_the_kernel(self) -> Value:
+        x = self.input(N, 14, 12, 35)
+        ones = {"strides": (1, 1), "lhs_dilation": (1, 1), "rhs_dilation": (1, 1)}
+        attrs = {**ones, "padding": ((0, 0), (0, 0)), "groups": 1, "kernel_size": (3, 3)}
+        return self.emit("tanh", self.emit("conv_kernel_grad", x, self.gradient(), **attrs))
+
     def opaque(self) -> Value:
         self.batch = 1201
         return self.emit("cumsum", self.input(N, 47), axis=1, reverse=False)
@@ -178,6 +197,7 @@ PATTERNS = sorted(
     if name.islower() and name[0] != "_" and name not in ("input", "emit")
 )
 PATTERNS.remove("dot")
+PATTERNS.remove("gradient")
 
 
 def prepared(name: str) -> tuple[Graph, list[Array]]:
@@ -188,7 +208,7 @@ def prepared(name: str) -> tuple[Graph, list[Array]]:
     arrays = []
     for value in graph.inputs:
         array = rng.uniform(0.1, 1.0, value.type.concrete({"N": graphs.batch}))
-        scale = {"uint32": 2.0**32, "int32": 499}.get(value.type.dtype, 1.0)
+        scale = {"uint32": 2.0**32, "int32": 499, "uint8": 4}.get(value.type.dtype, 1.0)
         arrays.append((array * scale).astype(value.type.dtype))
     return graph, arrays
 

@@ -33,6 +33,7 @@ from graphkeras.ir.op import (
     Loops,
     Op,
     Sample,
+    Scattered,
     Sizes,
     register,
 )
@@ -278,6 +279,13 @@ def _scatter_element(e: Elements, node: Node, index: Index) -> Expr:
     return total
 
 
+def _scattered_windows(node: Node) -> Scattered | None:
+    """The windows, where each element of the result is in one of them at most."""
+    attrs = node.attrs
+    apart = attrs["window"] == attrs["strides"] and not any(map(any, attrs["padding"]))
+    return Scattered(tuple(attrs["window"])) if apart else None
+
+
 def _scatter_samples() -> tuple[Sample, ...]:
     """The samples of pooling as samples of `window_scatter`."""
     shapes: list[tuple[int, ...]] = []
@@ -314,6 +322,7 @@ register(
         _scatter_reference,
         attrs=(Attr("shape", tuple), *WINDOW_ATTRS),
         element=_scatter_element,
+        scattered=_scattered_windows,
         cost=4,
         samples=_scatter_samples(),
     )

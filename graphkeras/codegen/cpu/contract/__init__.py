@@ -10,6 +10,8 @@ tile.py       the register tile
 operands.py   the forms of an operand: read in place, padded copy, packed
 product.py    the loops of the kernel
 meeting.py    which pixels, positions and taps of a convolution meet
+winners.py    the gradients behind a maximum over windows that need its winners only
+sparse.py     the loops of these
 depthwise.py  where no matrix is left: convolutions of each channel by itself
 winograd.py   convolutions with a transformed kernel
 """
@@ -17,6 +19,7 @@ winograd.py   convolutions with a transformed kernel
 from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
 from graphkeras.codegen.cpu.contract.depthwise import lower_depthwise
 from graphkeras.codegen.cpu.contract.product import lower_product, parts
+from graphkeras.codegen.cpu.contract.sparse import lower_sparse
 from graphkeras.codegen.cpu.contract.variants import variants
 from graphkeras.codegen.cpu.contract.winograd import lower_winograd
 from graphkeras.codegen.lower import Lowering
@@ -34,6 +37,8 @@ def lower_contraction(
         return True
     if product(rule.n) == 1:
         return lower_depthwise(lowering, hero, rule)
+    if lower_sparse(lowering, hero, rule):
+        return True
     for part in parts(rule):
         lower_product(lowering, hero, part, choices)
     return True
