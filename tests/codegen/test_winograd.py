@@ -306,6 +306,18 @@ def test_the_setting_chooses() -> None:
         assert kinds(plain(few)) == ["winograd_conv"]
 
 
+def test_the_gradient_behind_a_pooling_stays() -> None:
+    b = Builder("pooled")
+    windows: dict[str, Any] = {"padding": ((0, 0),) * 4}
+    windows["window"] = windows["strides"] = (1, 2, 2, 1)
+    dy, places = (b.input(TensorType((N, 8, 8, 64), t), t) for t in ("float32", "uint8"))
+    dense = b.emit("window_scatter", dy, places, shape=(N, 16, 16, 64), **windows)
+    graph = b.build([b.emit("conv", dense, kernel_of(b, 3, 3, 64, 64), padding=SAME, **PLAIN)])
+    assert kinds(graph) == ["conv"]
+    with config.override(winograd="always"):
+        assert kinds(graph) == ["winograd_conv"]
+
+
 OTHERS: dict[str, dict[str, Any]] = {
     "strides": {"strides": (2, 1)},
     "gaps in the image": {"lhs_dilation": (1, 2)},
