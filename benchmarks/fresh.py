@@ -2,12 +2,13 @@
 
     python -m benchmarks.fresh first_step graphkeras     prints one number
 
-Each function imports the library itself and returns seconds or megabytes (2**20 bytes).
+Each function imports the library itself and returns seconds, megabytes (2**20 bytes) or a ratio.
 """
 
 from __future__ import annotations
 
 import importlib
+import statistics
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -81,11 +82,37 @@ def _memory_of_fit(system: str, steps: int) -> float:
     raise RuntimeError("this system does not tell the peak resident memory of a process")
 
 
-def _model(system: str, name: str) -> Any:
+def mean_of_default_kernels(system: str) -> float:
+    """Geometric mean of the time of the cost model's kernels by that of autotuned ones.
+
+    Over the contractions of the MLP's, the MNIST convnet's and the CIFAR convnet's training step.
+    """
+    return statistics.geometric_mean(_gains(system))
+
+
+def worst_of_default_kernels(system: str) -> float:
+    """The largest of these ratios."""
+    return max(_gains(system))
+
+
+def _gains(system: str) -> list[float]:
+    from benchmarks.models import MODELS
+    from benchmarks.work import Training
+
+    gains = []
+    for name, batch in (("mlp", 32), ("convnet", 128), ("cifar", 64)):
+        model = _model(system, name, autotune=True)
+        model.train_on_batch(*Training(name, batch, 1).data(MODELS[name].image))
+        (step,) = _import(system).utils.compiled_steps(model).values()
+        gains += [found.gain for found in step.tuning.contractions]
+    return gains
+
+
+def _model(system: str, name: str, **given: Any) -> Any:
     from benchmarks.systems.keras_api import built
 
     jit = SYSTEMS[system].options.get("jit_compile")
-    return built(_import(system), name, {} if jit is None else {"jit_compile": jit})
+    return built(_import(system), name, given if jit is None else {"jit_compile": jit})
 
 
 def _prediction(name: str) -> Any:

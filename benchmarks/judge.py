@@ -9,7 +9,7 @@ from benchmarks.measure import Result
 from benchmarks.rows import ONE_THREAD, Below, Faster, Goal, Row, Share, Threads
 from benchmarks.systems import OURS, ROOFLINE, SYSTEMS
 
-SCALE = {"ms": 1e3, "s": 1.0, "MB": 1.0}
+SCALE = {"ms": 1e3, "s": 1.0, "MB": 1.0, "times": 1.0}
 """From what rounds are kept in to the unit of a section."""
 
 PARALLEL_FROM = 1e-3

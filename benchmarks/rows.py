@@ -84,6 +84,7 @@ SECTIONS = {
     "predict": ("Inference", "ms"),
     "memory": ("Peak resident memory of a process that runs `fit`", "MB"),
     "start": ("Cold start, in a fresh process", "s"),
+    "tuning": ("Kernels chosen by the cost model, by autotuned ones", "times"),
 }
 """Title and unit of each table."""
 
@@ -267,7 +268,21 @@ def _fresh() -> list[Row]:
     ]
 
 
+def _tuning() -> list[Row]:
+    work = "contractions of the MLP's, the convnet's and the CIFAR convnet's training step"
+    return [
+        Row(
+            f"tuning/{kind}",
+            f"{title} of the {work}",
+            Fresh(f"{kind}_of_default_kernels", rounds=1),
+            (OURS,),
+            (Below(1.15),),
+        )
+        for kind, title in (("mean", "geometric mean"), ("worst", "worst"))
+    ]
+
+
 ROWS = {
     row.key: row
-    for row in [*_products(), *_convolutions(), *_training(), *_prediction(), *_fresh()]
+    for row in [*_products(), *_convolutions(), *_training(), *_prediction(), *_fresh(), *_tuning()]
 }

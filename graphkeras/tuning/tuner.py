@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
 from graphkeras.codegen.generate import variants
 from graphkeras.ir.graph import Graph, Node
-from graphkeras.runtime import kernel_cache
+from graphkeras.runtime import disk_cache, kernel_cache
 from graphkeras.runtime.pool import get_num_threads
 from graphkeras.tuning import winners
 from graphkeras.tuning.contest import Contest
@@ -131,5 +131,6 @@ def _hold(contests: Mapping[str, Contest]) -> dict[str, Winner]:
 
 def _key(contest: Contest) -> str:
     identity = kernel_cache.identity(contest.default.launches[0].kernel)
-    facts = (identity, sorted(contest.sizes.items()), get_num_threads())
+    timed_by = disk_cache.sources_digest("tuning")
+    facts = (identity, timed_by, sorted(contest.sizes.items()), get_num_threads())
     return hashlib.sha256(repr(facts).encode()).hexdigest()

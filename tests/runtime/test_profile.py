@@ -162,6 +162,16 @@ def test_a_measured_program(threads: int, tmp_path: Path) -> None:
 # the machine
 
 
+def test_seconds_of_launches_count_from_each_threads_own_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The second thread's clock is a second ahead.
+    run = [[[0, 6_000, 9_000]], [[10**9, 10**9 + 8_000, 10**9 + 9_000]]]
+    monkeypatch.setattr(Executable, "_record", lambda *_: np.array([run, run], np.int64))
+    executable = Executable(pipeline(1))
+    np.testing.assert_allclose(executable.launch_seconds([], 2), [[8e-6], [8e-6]])
+
+
 def test_the_machine_is_measured() -> None:
     machine = measure_machine()
     assert machine is measure_machine()
