@@ -83,6 +83,31 @@ def test_ops_that_keep_the_order_of_additions(name: str) -> None:
     np.testing.assert_array_equal(ours[0], numbas[0])
 
 
+CONVOLUTIONS: dict[str, tuple[str, list[tuple[int, ...]], dict[str, Any]]] = {
+    "three channels": ("conv", [(2, 6, 18, 3), (3, 3, 3, 16)], {}),
+    "phases": ("conv", [(2, 4, 5, 9), (3, 3, 9, 11)], {"lhs_dilation": (2, 2)}),
+    "positions of a tap": (
+        "conv_kernel_grad",
+        [(2, 6, 5, 19), (2, 6, 5, 21)],
+        {"kernel_size": (3, 3)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions(name: str) -> None:
+    op, shapes, given = CONVOLUTIONS[name]
+    builder = Builder("convolution")
+    operands = [builder.input(TensorType(shape), f"x{i}") for i, shape in enumerate(shapes)]
+    ones = {"strides": (1, 1), "lhs_dilation": (1, 1), "rhs_dilation": (1, 1), "groups": 1}
+    attrs = {"padding": ((1, 1), (1, 1)), **ones, **given}
+    graph = builder.build([builder.emit(op, *operands, **attrs)])
+    rng = np.random.default_rng(4)
+    arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+    ours, numbas = by_both(lambda: compile_graph(graph), arrays)
+    np.testing.assert_array_equal(ours[0], numbas[0])
+
+
 def training_step() -> tuple[Graph, list[Array]]:
     keras.utils.set_random_seed(1)
     model = keras.Sequential(

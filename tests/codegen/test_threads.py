@@ -140,6 +140,12 @@ class Graphs:
         w = self.input(3, 3, 48, 64)
         return self.emit("winograd_kernel", w, panel=16, turned=True)
 
+    def gradient_of_a_kernel_with_padding(self) -> Value:
+        self.batch = 11
+        x, dy = self.input(N, 9, 7, 19), self.input(N, 9, 7, 21)
+        attrs = {**self.DEPTHWISE, "strides": (1, 1), "groups": 1, "kernel_size": (3, 3)}
+        return self.emit("tanh", self.emit("conv_kernel_grad", x, dy, **attrs))
+
     def depthwise(self) -> Value:
         self.batch = 5
         x, w = self.input(N, 23, 31, 37), self.input(3, 3, 1, 37)

@@ -368,6 +368,7 @@ _CASES = (
     _Case("1x1", (2, 3, 3, 4), (1, 1, 4, 5)),
     _Case("3x3 valid", (2, 5, 6, 3), (3, 3, 3, 4)),
     _Case("3x3 same", (2, 5, 4, 3), (3, 3, 3, 4), padding=((1, 1), (1, 1))),
+    _Case("3x3 same, many channels", (2, 4, 3, 9), (3, 3, 9, 5), padding=((1, 1), (1, 1))),
     _Case("strided same", (2, 7, 6, 2), (3, 3, 2, 3), (2, 2), ((1, 1), (0, 1))),
     _Case("strided remainder", (1, 8, 8, 1), (3, 2, 1, 2), (3, 3)),
     _Case("dilated", (1, 7, 8, 2), (3, 2, 2, 3), rhs_dilation=(2, 3), padding=((2, 1), (0, 0))),
