@@ -134,7 +134,8 @@ def optimize_halves(graph: Graph, constant: Sequence[int]) -> Halves:
         constant: Positions of these inputs.
     """
     # Folding asks for convolutions, whatever form they take.
-    whole = optimize(graph, (*ALGEBRA, FoldScales(tuple(constant)), *FORMS)).records
+    forms = (Winograd(prepared=True), *FORMS[1:])
+    whole = optimize(graph, (*ALGEBRA, FoldScales(tuple(constant)), *forms)).records
     before = whole[-1].after
     begin = perf_counter()
     split = split_constants(before, constant)

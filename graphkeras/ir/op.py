@@ -176,7 +176,7 @@ class Contraction:
     `lhs`; none where there are no such zeros. Where a part has no k, its result is zero."""
     transformed: bool = False
     """Whether this is a convolution whose kernel comes transformed; see `ir.ops.winograd`. k then
-    counts the products of the definition, and `rhs` takes (place in the patch, channel) for it."""
+    counts the products of the definition, and `rhs` takes (place, 0, channel) for it."""
 
 
 @dataclass(frozen=True)

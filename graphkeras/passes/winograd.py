@@ -43,8 +43,12 @@ DIRECT = 60.0
 KERNEL_PRICE = 900.0
 """Price of transforming the kernel for one pair of channels, in multiply-adds: it is memory that
 takes the time, 20 us for 64 x 64 channels on two threads and 420 us for 256 x 256."""
-IMAGES = 6
-"""Images that one transformed kernel is taken to serve, where the batch size is not known."""
+PREPARED_PRICE = 300.0
+"""Price of reading a kernel that was transformed before: it is nearly twice as large."""
+IMAGES = 32
+PREPARED_IMAGES = 2
+"""Images of a call, where the batch size is not known. Few at inference: a single image gets up to
+twice as slow where the kernel is large and the image small, and a batch 1.2 times as fast."""
 WINDOW = 4
 """Elements of a window, of which one is not zero, that make a plain convolution the faster one."""
 GAIN = 1.1
@@ -63,16 +67,20 @@ class Winograd:
     """Replaces 3x3 convolutions without strides by Winograd convolutions.
 
     Which ones is the setting `winograd`'s: those where `speedup` promises enough, all, or none.
+
+    Attributes:
+        prepared: Whether kernels are transformed once and for all calls.
     """
 
     name: ClassVar[str] = "winograd"
+    prepared: bool = False
 
     def __call__(self, graph: Graph) -> Graph:
         """The graph with such convolutions replaced; the same object if there are none."""
         choice = setting("winograd")
         rewriter = Rewriter(graph, self.name)
         for node in graph.nodes:
-            if not (fits(node) and _is_wanted(node, choice)):
+            if not (fits(node) and _is_wanted(node, choice, self.prepared)):
                 rewriter.take(node)
                 continue
             with rewriter.standing_for(node):
@@ -83,9 +91,9 @@ class Winograd:
         return rewriter.finish()
 
 
-def _is_wanted(node: Node, choice: str) -> bool:
+def _is_wanted(node: Node, choice: str, prepared: bool) -> bool:
     if choice == "auto":
-        return speedup(node) >= GAIN and not _is_sparse(node.inputs[0])
+        return speedup(node, prepared) >= GAIN and not _is_sparse(node.inputs[0])
     return choice == "always"
 
 
@@ -105,18 +113,19 @@ def fits(node: Node) -> bool:
     return kernel[:2] == (3, 3) and all(node.attrs[name] == v for name, v in _ATTRS.items())
 
 
-def speedup(node: Node) -> float:
+def speedup(node: Node, prepared: bool) -> float:
     """How much faster a convolution that `fits` is estimated to be as a Winograd convolution."""
+    images, price = (PREPARED_IMAGES, PREPARED_PRICE) if prepared else (IMAGES, KERNEL_PRICE)
     batch, height, width, filters = node.types[0].shape
     channels = node.inputs[1].type.shape[2]
-    outer = _number(batch, IMAGES)
+    outer = _number(batch, images)
     pairs = _number(channels) * _number(filters)
     places = outer * _number(height) * _number(width)
     patches = outer * -(-_number(height) // 2) * -(-_number(width) // 2)
     plain = places * (9 * pairs + DIRECT / 4 * _number(filters))
     transforms = SPREAD * _number(channels) + GATHER * _number(filters)
     products = 16 * _number(channels) * max(_number(filters), PANEL)
-    return plain / (patches * (products + transforms) + KERNEL_PRICE * pairs)
+    return plain / (patches * (products + transforms) + price * pairs)
 
 
 def _number(dim: Dim, unknown: int = 1) -> int:

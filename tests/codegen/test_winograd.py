@@ -11,13 +11,14 @@ import pytest
 from numpy.typing import NDArray
 
 from graphkeras import config
-from graphkeras.compiler import compile_graph, optimize
+from graphkeras.compiler import compile_graph, compile_halves, optimize
 from graphkeras.ir import Builder, Graph, Size, TensorType, Value
 from graphkeras.ir.evaluate import evaluate
 from graphkeras.ir.op import OpTypeError
-from graphkeras.passes import Autodiff
+from graphkeras.passes import Autodiff, Winograd
 from graphkeras.passes.numerics import relative_error
 from graphkeras.runtime.executable import Executable
+from graphkeras.runtime.prepared import PreparedExecutable
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -217,6 +218,19 @@ def test_numba_gives_the_same_bits() -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_constant_kernel_is_transformed_once() -> None:
+    graph = plain(CASES["three panels"])
+    with config.override(winograd="always"):
+        pair = compile_halves(graph, [1])
+    assert isinstance(pair, PreparedExecutable)
+    programs = (pair.main.program, pair.prepare.program)
+    names = [[launch.kernel.name for launch in each.launches] for each in programs]
+    assert names == [["winograd_conv"], ["winograd_kernel"]]
+    x, w = random_arrays(graph, 2)
+    (received,) = pair([x], [w])
+    np.testing.assert_array_equal(received, always(graph)([x, w])[0])
+
+
 # rounding
 
 
@@ -287,10 +301,9 @@ def test_a_pixel_spreads_to_the_tiles_that_read_it() -> None:
 # which convolutions
 
 
-def kinds(graph: Graph) -> list[str]:
-    after = optimize(graph).records[-1].after
-    nodes = [inner for node in after.nodes if node.body for inner in node.body.nodes]
-    return [node.op for node in nodes if "conv" in node.op]
+def kinds(graph: Graph, which: Winograd | None = None) -> list[str]:
+    after = optimize(graph, [which or Winograd()]).records[-1].after
+    return [node.op for node in after.nodes if "conv" in node.op]
 
 
 LARGE = Case((16, 16, 64), 64, SAME)
@@ -300,6 +313,10 @@ def test_the_setting_chooses() -> None:
     assert kinds(plain(LARGE)) == ["winograd_conv"]
     with config.override(winograd="never"):
         assert kinds(plain(LARGE)) == ["conv"]
+    # A large kernel for a small image pays where one transform serves a batch.
+    deep = Case((4, 4, 64), 64, SAME)
+    assert kinds(plain(deep)) == ["winograd_conv"]
+    assert kinds(plain(deep), Winograd(prepared=True)) == ["conv"]
     few = Case((16, 16, 4), 8, SAME)
     assert kinds(plain(few)) == ["conv"]
     with config.override(winograd="always"):

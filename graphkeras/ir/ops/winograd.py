@@ -117,7 +117,7 @@ def _contraction(node: Node) -> Contraction:
     def rhs(
         i: Sequence[Expr], k: Sequence[Expr], n: Sequence[Expr]
     ) -> tuple[list[Expr], list[Expr]]:
-        place, channel = k
+        place, _, channel = k
         return [place, n[0] // width, channel, n[0] % width], []
 
     rule = conv_contraction(g, node.inputs[0].type.shape[0])
