@@ -51,6 +51,8 @@ class Tile:
     panel: tuple[int, int] = (0, 0)
     """Columns of a panel of B, and elements from one panel to the next; (0, 0): columns of B are
     neighbours all along the row."""
+    ahead: int = 0
+    """Elements of B that are asked for before they are read; 0: none."""
     scalar: Any = field(init=False)
     vector: Any = field(init=False)
 
@@ -127,6 +129,8 @@ class Tile:
 
     def step(self, a: Any, b: Any, accumulators: list[Any]) -> list[Any]:
         """One k: `accumulators += a outer b`."""
+        if self.ahead:
+            self._ask_for(b)
         row = [self.columns(b, j) for j in range(self.vectors)]
         result = []
         for i, place in enumerate(self.rows):
@@ -135,6 +139,15 @@ class Tile:
                 old = accumulators[i * self.vectors + j]
                 result.append(self.multiply_add(factor, row[j], old))
         return result
+
+    def _ask_for(self, b: Any) -> None:
+        """Has the cache fetch a row of B that comes later; past its end that does nothing."""
+        kinds = [ir.PointerType(ir.IntType(8)), I32, I32, I32]
+        function = declared(self.builder, "llvm.prefetch.p0", ir.VoidType(), kinds)
+        read, near, data = (ir.Constant(I32, n) for n in (0, 3, 1))
+        for j in range(self.vectors):
+            place = self.builder.bitcast(self.at(b, self.ahead + j * self.lanes), kinds[0])
+            self.builder.call(function, [place, read, near, data])
 
     def nest(self, loops: tuple[Loop, ...], a: Any, b: Any, values: list[Any]) -> list[Any]:
         """All steps of a nest whose extents are known and not zero."""
@@ -276,12 +289,14 @@ def product_tile(
     c_stride: int,
     accumulate: bool,
     panel: tuple[int, int] = (0, 0),
+    ahead: int = 0,
 ) -> Intrinsic:
     """The tile `tile(extent, ..., a, a_offset, b, b_offset, c, c_offset)` for kernel text.
 
     `a`, `b`, `c` are pointers and the offsets count elements. The tile has a row for each entry
     of `rows` (the row's offset in A) and `valid` columns of B, of which no more are read: all
-    contiguous, or in panels of `panel[0]` columns that begin `panel[1]` elements apart. `loops` is
+    contiguous, or in panels of `panel[0]` columns that begin `panel[1]` elements apart. What lies
+    `ahead` elements behind the row of B that is read is fetched into the cache. `loops` is
     the nest over k, outermost first; an `extent` is given for each loop that has None, and one that
     is not used where none has. Rows of `c` lie `c_stride` elements apart and are written in whole
     vectors. With `accumulate` the product is added to `c`, else it is stored.
@@ -290,7 +305,7 @@ def product_tile(
     unknown = sum(extent is None for extent, _, _ in loops)
 
     def emit(builder: Any, arguments: list[Any]) -> None:
-        tile = Tile(builder, dtype, lanes, vectors, rows, valid, panel)
+        tile = Tile(builder, dtype, lanes, vectors, rows, valid, panel, ahead)
         *extents, a, a_offset, b, b_offset, c, c_offset = arguments
         a, b, c = (tile.at(p, o) for p, o in ((a, a_offset), (b, b_offset), (c, c_offset)))
         places = [i * c_stride + j * lanes for i in range(len(rows)) for j in range(vectors)]
