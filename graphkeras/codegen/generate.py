@@ -65,5 +65,5 @@ def _launch(position: int, node: Node, plan: MemoryPlan, choices: Choices) -> tu
     source = KernelSource(kernel.name, print_kernel(kernel), comment)
     types = {names[plan.places[v]]: v.type for v in (*node.results, *node.inputs)}
     footprint = find_footprint(kernel, [types[buffer.name] for buffer in kernel.buffers])
-    launch = Launch(source, tuple(arguments), position, footprint)
+    launch = Launch(source, tuple(arguments), position, footprint, kernel.scratch_bytes)
     return launch, kernel.scratch_bytes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -250,7 +251,7 @@ def test_kernels_over_the_same_rows_need_no_barrier() -> None:
 
 def test_layers_over_the_same_rows_need_no_barrier() -> None:
     chain = Chain()
-    chain.dense(chain.dense(chain.dense(chain.given(N, 40), 48), 32), 24)
+    chain.dense(chain.dense(chain.dense(chain.given(N, 48), 48), 48), 48)
     for batch in (480, 479, 37):
         assert chain.barriers(batch) == [False, False, False]
 
@@ -273,7 +274,7 @@ def test_kernels_that_share_operands_only_need_none() -> None:
     chain = Chain()
     x = chain.given(N, 40)
     chain.dense(x, 48)
-    chain.write(chain.emit("reduce_sum", x, axes=(0,)))
+    chain.dense(x, 48)
     assert chain.barriers(480) == [False, False]
 
 
@@ -327,6 +328,16 @@ def test_the_cut_of_the_rows_counts() -> None:
     for batch, same in ((64, True), (100, False), (96, True)):
         needed = find_barriers([fine, coarse], {"N": batch}, layout(0), 2)
         assert needed == [not same, False], batch
+
+
+def test_scratch_memory_that_is_cut_otherwise_needs_one() -> None:
+    hand = _Hand()
+    plain = hand.launch((ARENA[0], True, ROW))
+    small, large = (replace(plain, scratch_bytes=size) for size in (64, 128))
+    for rows, same in (([small, small], True), ([small, large], False), ([plain, large], True)):
+        assert find_barriers(rows, {"N": 100}, layout(0), 2) == [not same, False]
+    # A thread without work uses none.
+    assert find_barriers([small, large], {"N": 1}, layout(0), 2) == [False, False]
 
 
 def test_a_kernel_that_is_not_understood_stands_alone() -> None:
