@@ -58,12 +58,12 @@ def _launch(position: int, node: Node, plan: MemoryPlan, choices: Choices) -> tu
     kernel = _lowering(node, operands, results, choices).run()
     arguments: list[Argument] = [*names]
     if kernel.scratch:
-        arguments.append(Buffer(Place.SCRATCH))
+        arguments += [Buffer(Place.SCRATCH), Buffer(Place.SCRATCH_BYTES)]
     arguments.extend(Size.symbol(name) for name in kernel.symbols)
     chosen = [] if choices == BY_MODEL else [f"chosen by timing: {choices}"]
     comment = "\n".join([f"{node.loc.phase}: {node.loc}", *chosen, *kernel.comments])
     source = KernelSource(kernel.name, print_kernel(kernel), comment)
     types = {names[plan.places[v]]: v.type for v in (*node.results, *node.inputs)}
     footprint = find_footprint(kernel, [types[buffer.name] for buffer in kernel.buffers])
-    launch = Launch(source, tuple(arguments), position, footprint, kernel.scratch_bytes)
+    launch = Launch(source, tuple(arguments), position, footprint)
     return launch, kernel.scratch_bytes

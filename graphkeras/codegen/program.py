@@ -74,8 +74,6 @@ class Launch:
     """Position in `Program.graph.nodes` of what this launch computes, for profiles."""
     footprint: Footprint | None = None
     """What each thread touches. None: not known, so all threads wait before and after it."""
-    scratch_bytes: int = 0
-    """Scratch memory of one thread; that of thread `tid` begins `tid` times as many bytes on."""
 
 
 @dataclass(frozen=True)

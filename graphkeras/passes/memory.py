@@ -38,7 +38,10 @@ class Place(Enum):
     CONSTANT = "constant"
     """Array `index` of `Program.constants`."""
     SCRATCH = "scratch"
-    """`Program.scratch_bytes` bytes a thread; thread `tid` uses address + tid * scratch_bytes."""
+    """Scratch memory: that of thread `tid` begins `tid` times SCRATCH_BYTES behind the address."""
+    SCRATCH_BYTES = "scratch bytes"
+    """No address but `Program.scratch_bytes`. All kernels cut scratch memory alike, however little
+    one of them needs, so that two that run side by side do not meet there."""
 
 
 @dataclass(frozen=True)

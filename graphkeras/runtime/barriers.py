@@ -115,12 +115,6 @@ def _touched(
         moved = tuple((a + shift, b + shift) if a < b else _NOTHING for a, b in places)
         span = _Span(min(a for a, _ in used), max(b for _, b in used), access.writes, moved)
         spans.setdefault(_memory(buffer), []).append(span)
-    if launch.scratch_bytes:
-        # Two kernels cut the scratch memory alike only if each thread has as much in both.
-        size = launch.scratch_bytes
-        runs = [launch.footprint.run(tid, team, sizes) for tid in range(team)]
-        own = [(size * i, size * (i + 1)) if a < b else _NOTHING for i, (a, b) in enumerate(runs)]
-        spans[Place.SCRATCH, 0] = [_Span(0, size * team, True, tuple(own))]
     return spans
 
 

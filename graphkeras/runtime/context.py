@@ -96,7 +96,8 @@ class Slots:
             if k not in graph.aliases
         }
         self.constants = {i: _slots(slots) for i, slots in of[Place.CONSTANT].items()}
-        self.scratch = _slots([s for slots in of[Place.SCRATCH].values() for s in slots])
+        self.scratch = _slots(of[Place.SCRATCH].get(0))
+        self.scratch_bytes = _slots(of[Place.SCRATCH_BYTES].get(0))
         arena = [(s, i) for i, slots in of[Place.ARENA].items() for s in slots]
         self.arena = _slots([s for s, _ in arena])
         self.arena_buffers = _slots([i for _, i in arena])
@@ -292,6 +293,7 @@ class Context:
         self._memory = self._planned = None
         self._memory, begin = aligned(scratch + layout.peak_bytes)
         self._argv[self._slots.scratch] = begin
+        self._argv[self._slots.scratch_bytes] = self._scratch_bytes
         offsets = np.array(layout.offsets, np.int64)
         self._argv[self._slots.arena] = begin + scratch + offsets[self._slots.arena_buffers]
         self._planned = sizes

@@ -240,6 +240,7 @@ def run_parts(
         Place.INPUT: [array.ctypes.data for array in arrays],
         Place.OUTPUT: [result.ctypes.data],
         Place.SCRATCH: [scratch.ctypes.data + -scratch.ctypes.data % 64],
+        Place.SCRATCH_BYTES: [program.scratch_bytes],
     }
     arguments = [
         places[a.place][a.index] if isinstance(a, Buffer) else evaluate(a, sizes)

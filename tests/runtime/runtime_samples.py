@@ -75,7 +75,7 @@ def kernel(tid, nthreads, argv):
     x = float32_at(argv[0])
     y = float32_at(argv[1])
     n = argv[2]
-    own = float32_at(argv[3] + tid * 64)
+    own = float32_at(argv[3] + tid * argv[4])
     for row in range(n * tid // nthreads, n * (tid + 1) // nthreads):
         for i in range(4):
             own[i] = x[4 * row + i]
@@ -121,7 +121,8 @@ def row_sums() -> Program:
     x = Value(TensorType((N, 4)), None, 0, "x")
     node = Node("reduce_sum", (x,), {"axes": (1,)}, (TensorType((N,)),), "y")
     graph = Graph("row_sums", (x,), (node,), (node.result,))
-    arguments = (Buffer(Place.INPUT, 0), Buffer(Place.OUTPUT, 0), N, Buffer(Place.SCRATCH))
+    scratch = (Buffer(Place.SCRATCH), Buffer(Place.SCRATCH_BYTES))
+    arguments = (Buffer(Place.INPUT, 0), Buffer(Place.OUTPUT, 0), N, *scratch)
     launches = (Launch(SCRATCH_SUM, arguments, 0),)
     return Program(graph, launches, (), Arena(), 64)
 
