@@ -60,8 +60,6 @@ class Executable:
         self.program = program
         self.threads = threads
         self.tuning: Any = None
-        self.waits = False
-        """Whether all threads wait behind every launch, whatever the launches touch."""
         self._signature = Signature(program.signature)
         self._slots = Slots(program)
         for index, slots in self._slots.outputs.items():
@@ -249,7 +247,7 @@ class Executable:
             if len(self._teams) >= _REMEMBERED:
                 self._teams.clear()
             needed = find_barriers(self.program.launches, sizes, self.layout(planned), team)
-            self._teams[key] = np.where([self.waits or each for each in needed], 0, team)
+            self._teams[key] = np.where(needed, 0, team)
         return self._teams[key]
 
     def _pool(self) -> pool.Pool | None:

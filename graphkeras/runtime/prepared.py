@@ -58,9 +58,6 @@ class PreparedExecutable:
     ) -> None:
         self.prepare = prepare
         self.main = main
-        # ResNet-50 with folded normalisations gave other bits from call to call on two threads
-        # without this: a barrier too few is found for its main program.
-        main.waits = True
         self.constant = tuple(constant)
         self.sources = tuple(sources)
         given = [position for prepared, position in sources if not prepared]
