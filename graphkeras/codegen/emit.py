@@ -16,7 +16,7 @@ it reads may not exist outside.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -61,9 +61,14 @@ class Block:
 
 
 class KernelWriter:
-    """Statements of one kernel, and where its locals live."""
+    """Statements of one kernel, and where its locals live.
 
-    def __init__(self) -> None:
+    Args:
+        taken: Names that no local may have: those of the kernel's buffers.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = frozenset(taken)
         self.body: list[Statement] = []
         self.blocks: list[Block] = [Block(self.body)]
         self.symbols: set[str] = set()
@@ -76,7 +81,7 @@ class KernelWriter:
 
     def fresh(self, prefix: str = "t") -> str:
         """A new local name."""
-        return f"{prefix}{next(self._names)}"
+        return next(n for i in self._names if (n := f"{prefix}{i}") not in self.taken)
 
     def depth(self, expr: Expr) -> int:
         """Index of the innermost block whose locals `expr` reads."""

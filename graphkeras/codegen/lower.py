@@ -68,7 +68,7 @@ class Lowering:
         self.node = node
         self.body: Graph = node.body
         self.lower_contraction = lower_contraction
-        self.writer = KernelWriter()
+        self.writer = KernelWriter((*operands, *results))
         # One name for shared memory: LLVM then sees that an iteration touches its own element
         # only, and may take buffers of different names for disjoint.
         self.operands = dict(zip(self.body.inputs, operands, strict=True))

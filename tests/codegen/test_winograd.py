@@ -95,6 +95,23 @@ NARROW = ("odd lines and columns", "cropped", "three panels", "filters in no who
 """Cases that narrower vectors are tried on as well."""
 
 
+def test_a_kernel_with_many_operands_and_results() -> None:
+    """None of its buffers shares its name with a local: x0, x1, ..., y0, y1, ... are all read."""
+    case = CASES["same"]
+    b = Builder("many")
+    y = convolution(b, case, images(b, case))
+    terms = [b.input(y.type, f"t{i}") for i in range(45)]
+    sums = [y]
+    for term in terms:
+        sums.append(b.emit("add", sums[-1], term))
+    graph = b.build(sums[::2])
+    arrays = small_numbers(graph, 2)
+    executable = always(graph)
+    assert max(len(launch.arguments) for launch in executable.program.launches) > 20
+    for want, got in zip(evaluate(graph, arrays), executable(arrays), strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("name", "cpu"),
     [*((name, "") for name in CASES), *((n, c) for n in NARROW for c in ("avx2", "generic"))],

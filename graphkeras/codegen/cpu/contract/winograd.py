@@ -93,7 +93,7 @@ class _Winograd:
         add = self.writer.add_scratch
         self.v = add(self.dtype, 16 * self.v_plane, itemsize, "v")
         self.m = add(self.dtype, 16 * self.m_plane, itemsize, "m")
-        self.y = add(self.dtype, 2 * self.y_line, itemsize, "y")
+        self.y = add(self.dtype, 2 * self.y_line, itemsize, "turned")
         self.copy = (
             ""
             if self.source
