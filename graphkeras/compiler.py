@@ -2,7 +2,7 @@
 
 What happens to a graph, in order::
 
-    graph ─► simplify ─► fold ─► cse ─► winograd ─► dce ─► split
+    graph ─► simplify ─► fold ─► cse ─► skip unread ─► winograd ─► dce ─► split
           ─► fuse ─► schedule ─► kernels ─► Executable
 
 Where some inputs rarely change, what depends on them alone becomes a program of its own::
@@ -32,6 +32,7 @@ from graphkeras.passes import (
     PassRecord,
     Schedule,
     Simplify,
+    SkipUnread,
     SplitReductions,
     Winograd,
 )
@@ -48,6 +49,8 @@ ALGEBRA: tuple[Pass, ...] = (
     CommonSubexpressions(),
     # Folding and merging expose further identities (a cast of a cast, a sum with zero).
     Simplify(),
+    # Fewer pixels of some convolutions; late, so that slices have met.
+    SkipUnread(),
 )
 """The passes that know the rules of ops."""
 

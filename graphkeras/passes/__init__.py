@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphkeras.passes.registry import PASSES, parse_pass
     from graphkeras.passes.schedule import Schedule
     from graphkeras.passes.simplify import Simplify
+    from graphkeras.passes.skip_unread import SkipUnread
     from graphkeras.passes.spec import Pass, pass_text
     from graphkeras.passes.split_reductions import SplitReductions
     from graphkeras.passes.winograd import Winograd
@@ -36,6 +37,7 @@ _FILES = {
     "registry": "PASSES parse_pass",
     "schedule": "Schedule",
     "simplify": "Simplify",
+    "skip_unread": "SkipUnread",
     "spec": "Pass pass_text",
     "split_reductions": "SplitReductions",
     "winograd": "Winograd",
@@ -58,6 +60,7 @@ __all__ = [
     "PassRecord",
     "Schedule",
     "Simplify",
+    "SkipUnread",
     "SplitReductions",
     "Winograd",
     "gradients",

@@ -15,6 +15,7 @@ from graphkeras.passes.fold_scales import FoldScales
 from graphkeras.passes.fuse import Fuse
 from graphkeras.passes.schedule import Schedule
 from graphkeras.passes.simplify import Simplify
+from graphkeras.passes.skip_unread import SkipUnread
 from graphkeras.passes.spec import Pass
 from graphkeras.passes.split_reductions import SplitReductions
 from graphkeras.passes.winograd import Winograd
@@ -30,6 +31,7 @@ PASSES: dict[str, type[Any]] = {
         Fuse,
         Schedule,
         Simplify,
+        SkipUnread,
         SplitReductions,
         Winograd,
     )
