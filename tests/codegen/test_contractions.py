@@ -115,9 +115,14 @@ def test_matrix_product(name: str, cpu: str) -> None:
 
 
 def convolution(
-    x: tuple[int, ...], w: tuple[int, ...], *, gradient: bool = False, **attrs: Any
+    x: tuple[int, ...],
+    w: tuple[int, ...],
+    *,
+    gradient: bool = False,
+    batch: Dim = N,
+    **attrs: Any,
 ) -> Case:
-    """A convolution of N images; with `gradient` that of its kernel."""
+    """A convolution of a batch of images; with `gradient` that of its kernel."""
     ones = (1,) * (len(x) - 1)
     given = {
         "strides": ones,
@@ -128,8 +133,8 @@ def convolution(
         **attrs,
     }
     b = Builder("convolution")
-    image, kernel = TensorType((N, *x)), TensorType(w)
-    sizes = [{"N": n} for n in (1, 2, 5)]
+    image, kernel = TensorType((batch, *x)), TensorType(w)
+    sizes = [{"N": n} for n in (1, 2, 5, 37)] if batch is N else [{}]
     if not gradient:
         operands = b.input(image, "x"), b.input(kernel, "w")
         return Case(b.build([b.emit("conv", *operands, **given)]), sizes)
@@ -167,6 +172,13 @@ CONVOLUTIONS = {
     "lines of a view in bands": convolution((3000, 50), (5, 50, 8), padding=((2, 2),)),
     "few pixels, many filters": convolution((4, 4, 12), (3, 3, 12, 270), **SAME),
     "k is cut": convolution((4, 3, 1030), (3, 3, 1030, 4), **SAME),
+    "one result": convolution((5, 5, 8), (5, 5, 8, 16)),
+    "one result of padded images": convolution((1, 1, 8), (3, 3, 8, 19), **SAME),
+    "one result of 1x1 with strides": convolution((2, 2, 8), (1, 1, 8, 19), strides=(2, 2)),
+    "one line, a batch of known size": convolution(
+        (1, 5, 4), (3, 3, 4, 16), batch=6, padding=((1, 1), (0, 1))
+    ),
+    "one result, a batch of known size": convolution((1, 1, 4), (3, 3, 4, 16), batch=20, **SAME),
     "3D": convolution((4, 5, 6, 3), (3, 2, 3, 3, 5), padding=((1, 1), (0, 1), (1, 0))),
     "dilated image": convolution(
         (6, 5, 18), (3, 3, 18, 20), padding=((2, 1), (1, 2)), lhs_dilation=(2, 2)
@@ -182,6 +194,9 @@ CONVOLUTIONS = {
     ),
     "dilated image, fewer windows than phases": convolution(
         (2, 2, 3), (2, 7, 3, 5), padding=((0, 0), (0, 1)), lhs_dilation=(2, 6)
+    ),
+    "dilated image, phases of one row": convolution(
+        (2, 1, 6), (1, 2, 6, 33), padding=((0, 5), (1, 3)), lhs_dilation=(5, 3)
     ),
     "dilated image, many phases": convolution(
         (4, 3, 5), (7, 6, 5, 6), padding=((6, 5), (4, 6)), lhs_dilation=(5, 4)

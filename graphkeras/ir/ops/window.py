@@ -99,7 +99,10 @@ def window_view(x: Array, attrs: Attrs, outside: Number) -> Array:
     """[*result dims, *window dims]."""
     low, high = ([int(p[side]) for p in attrs["padding"]] for side in (0, 1))
     padded = pad_array(x, outside, low, high, [0] * x.ndim)
-    view = sliding_window_view(padded, attrs["window"])
+    # Not along the other dims: NumPy refuses windows of 1 in a batch of 0.
+    axes = tuple(d for d, size in enumerate(attrs["window"]) if size > 1)
+    view = sliding_window_view(padded, [attrs["window"][d] for d in axes], axes)
+    view = np.expand_dims(view, [x.ndim + d for d in range(x.ndim) if d not in axes])
     return view[tuple(slice(None, None, s) for s in attrs["strides"])]
 
 

@@ -91,7 +91,7 @@ def _places(shape: tuple[int, ...], attrs: Attrs) -> Array:
     """[*result dims, positions]: row-major offset in x of every position, -1 in the padding."""
     offsets = np.arange(int(np.prod(shape))).reshape(shape)
     view = window_view(offsets, attrs, -1)
-    return view.reshape(*view.shape[: len(shape)], -1)
+    return view.reshape(*view.shape[: len(shape)], int(np.prod(attrs["window"])))
 
 
 # window_argmax

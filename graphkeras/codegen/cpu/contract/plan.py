@@ -389,7 +389,7 @@ class _Planner:
         if self.rule.together:
             return self._windows(along)
         lead, extent, step = self._run(along)
-        outer = m[lead - 1] if lead else 1
+        outer = m[lead - 1] if lead > self._apart() else 1
         if isinstance(extent, int) and extent < SHORT_RUN and isinstance(outer, int):
             most = MOST_ROWS // extent
             together = max(q for q in range(1, most + 1) if outer % q == 0)
@@ -417,10 +417,17 @@ class _Planner:
         """Dims before the run, its rows and its stride, from the strides of m."""
         m = self.rule.m
         lead = len(m)
-        while lead > len(self.clips) and len(merged(m[lead - 1 :], along[lead - 1 :])) <= 1:
+        while lead > self._apart() and len(merged(m[lead - 1 :], along[lead - 1 :])) <= 1:
             lead -= 1
         run = merged(m[lead:], along[lead:])
         return (lead, run[0].extent, run[0].strides[0]) if run else (lead, 1, 0)
+
+    def _apart(self) -> int:
+        """Leading dims of m of which no tile has two positions."""
+        if self.layout is not None and self.layout.images is None:
+            # Images are laid out one after the other, in the same memory.
+            return 1
+        return len(self.clips)
 
     def _shape(self, run: Dim, rows: int | None) -> tuple[int, int]:
         """Rows and vectors of the tile for a run."""

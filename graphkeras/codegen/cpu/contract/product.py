@@ -263,8 +263,8 @@ class _Product:
         steps = plan.a_strides.dims[1]
         if runs.per_unit is None:
             valid = writer.let(least(as_index(self.rows), stop - index), "valid")
-            step = steps[-1] if plan.a is Form.IN_PLACE else 0
-            return Rows((), index, index, writer.let(index * step, "base"), valid)
+            base = writer.let(index * (runs.step // self.rows), "base")
+            return Rows((), index, index, base, valid)
         unit = writer.let(index // runs.per_unit, "unit")
         position = tuple(writer.let(i) for i in split_offset(unit, self.rule.m[: runs.lead]))
         within = writer.let(index % runs.per_unit, "within")
