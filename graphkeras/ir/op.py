@@ -52,6 +52,15 @@ class Kind(Enum):
     FUSED = "fused"
 
 
+class Affine(Enum):
+    """What a binary op does to its first operand, by a number that the second one says."""
+
+    SHIFT = "shift"
+    """Adds a number: op(x + c, v) = x + op(c, v)."""
+    SCALE = "scale"
+    """Multiplies by one: op(x * c, v) = x * op(c, v)."""
+
+
 class OpTypeError(TypeError):
     """Operands or attributes that an op does not accept."""
 
@@ -319,6 +328,12 @@ class Op:
     cost: int = 1
     """Rough price of one element in simple instructions; fusion duplicates only cheap ones."""
     commutative: bool = False
+    affine: Affine | None = None
+    """ELEMENTWISE: whether the result is the first operand, shifted or scaled."""
+    indexes: bool = False
+    """Whether operand 1 says where along `axis` of operand 0 to read or write."""
+    folds: bool = True
+    """Whether the result for constant operands is a constant: not where it is to look random."""
     samples: tuple[Sample, ...] = ()
 
     def template(self, node: Node) -> str:

@@ -18,9 +18,6 @@ from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Array, Kind, get_op
 from graphkeras.passes.rewriter import Rewriter
 
-NEVER = frozenset({"random_bits"})
-"""Pure, but folding would freeze one draw of what the user means to be random."""
-
 
 @dataclass(frozen=True)
 class FoldConstants:
@@ -48,7 +45,8 @@ class FoldConstants:
         return rewriter.finish()
 
     def _folds(self, node: Node, operands: tuple[Value, ...]) -> bool:
-        if get_op(node.op).kind in (Kind.CONSTANT, Kind.FUSED) or node.op in NEVER:
+        op = get_op(node.op)
+        if op.kind in (Kind.CONSTANT, Kind.FUSED) or not op.folds:
             return False
         if any(isinstance(value, Size) for value in node.attrs.values()):
             return False

@@ -29,11 +29,11 @@ from typing import ClassVar
 
 from graphkeras.ir.dims import Shape
 from graphkeras.ir.graph import Graph, Node, Value
+from graphkeras.ir.op import Affine, get_op
+from graphkeras.ir.scalar import INDEX, Var
 from graphkeras.passes.rewriter import Rewriter
 from graphkeras.passes.rules.rule import made_by
 from graphkeras.passes.split_constants import constant_values
-
-_AFFINE = ("add", "sub", "mul", "div")
 
 
 @dataclass(frozen=True)
@@ -85,29 +85,32 @@ def _tail(graph: Graph, hero: Node, known: set[Value]) -> _Tail | None:
             break
         steps.append((user.op, vector))
         last = user
-    if not any(op in ("mul", "div") for op, _ in steps):
+    if not any(get_op(op).affine is Affine.SCALE for op, _ in steps):
         return None
     return _Tail(hero, tuple(steps), last)
 
 
 def _channel(hero: Node) -> int | None:
-    """The dim of the right operand that is the last dim of the result."""
-    rank = hero.inputs[1].type.rank if len(hero.inputs) == 2 else 0
-    if hero.op == "conv":
-        return rank - 1
-    if hero.op != "dot_general":
+    """The dim of the right operand that is the last dim of a contraction's result."""
+    contraction = get_op(hero.op).contraction
+    if contraction is None:
         return None
-    used = (*hero.attrs["rhs_batch"], *hero.attrs["rhs_contract"])
-    free = [d for d in range(rank) if d not in used]
-    return free[0] if len(free) == 1 else None
+    rule = contraction(hero)
+    b, m, n, k = (
+        [Var(INDEX, f"{group}{i}") for i in range(len(dims))]
+        for group, dims in (("b", rule.batch), ("m", rule.m), ("n", rule.n), ("k", rule.k))
+    )
+    place, result = rule.rhs(b, k, n)[0], rule.out(b, m, n)
+    return place.index(result[-1]) if result and result[-1] in place else None
 
 
 def _vector(user: Node, value: Value, known: set[Value]) -> Value | None:
     """What `user` combines each channel of `value` with: a constant vector or number."""
-    if user.op not in _AFFINE or user.inputs.count(value) != 1:
+    op = get_op(user.op)
+    if op.affine is None or user.inputs.count(value) != 1:
         return None
     place = user.inputs.index(value)
-    if place == 1 and user.op in ("sub", "div"):
+    if place == 1 and not op.commutative:
         return None
     spread = made_by(user.inputs[1 - place], "broadcast")
     if spread is None or spread.inputs[0] not in known:
@@ -142,17 +145,15 @@ def _combined(
         wide = bool(value.type.shape)
         return value if wide else rewriter.emit("broadcast", value, shape=shape, dims=())
 
-    scale: Value | None = None
+    scale = vector(rewriter.constant(1.0, dtype))
     shift: Value | None = None
     for op, operand in steps:
         each = vector(operand)
-        if op in ("mul", "div"):
-            first = scale or vector(rewriter.constant(1.0, dtype))
-            scale = each if op == "mul" and scale is None else rewriter.emit(op, first, each)
+        if get_op(op).affine is Affine.SCALE:
+            scale = rewriter.emit(op, scale, each)
             shift = shift and rewriter.emit(op, shift, each)
-        elif shift is None:
-            shift = each if op == "add" else rewriter.emit("neg", each)
         else:
-            shift = rewriter.emit(op, shift, each)
-    assert scale is not None
+            # -0.0 + v and -0.0 - v are v and -v, for zeros too.
+            before = shift or vector(rewriter.constant(-0.0, dtype))
+            shift = rewriter.emit(op, before, each)
     return scale, shift

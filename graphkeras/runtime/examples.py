@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphkeras.ir.graph import Graph, Value
-from graphkeras.ir.op import Array
+from graphkeras.ir.op import Array, get_op
 from graphkeras.runtime.context import address_of, aligned
 
 
@@ -37,10 +37,6 @@ def example_arrays(graph: Graph, sizes: Mapping[str, int]) -> list[Array]:
     return arrays
 
 
-_INDEXING = ("gather", "take_along", "scatter_add")
-"""Ops whose second operand says where along `axis` of the first to read or write."""
-
-
 def _find_limits(graph: Graph, limits: dict[Value, int]) -> None:
     """Adds how many values an index may take, for every integer that indices are made of.
 
@@ -61,7 +57,7 @@ def _find_limits(graph: Graph, limits: dict[Value, int]) -> None:
             for value, operand in zip(node.body.inputs, node.inputs, strict=True):
                 note(operand, inside.get(value))
             continue
-        if node.op in _INDEXING:
+        if get_op(node.op).indexes:
             table, indices = node.inputs[:2]
             note(indices, table.type.shape[node.attrs["axis"]])
         for limit in [limits[result] for result in node.results if result in limits]:

@@ -13,7 +13,7 @@ import pytest
 from graphkeras.codegen.cpu.intrinsics import maximum, minimum
 from graphkeras.ir import OPS, Builder, Graph, Kind, Node, Size, TensorType
 from graphkeras.ir.evaluate import evaluate
-from graphkeras.ir.op import Op, OpTypeError, Sample
+from graphkeras.ir.op import Affine, Op, OpTypeError, Sample
 from graphkeras.ir.types import SHORT
 
 CASES = [
@@ -124,6 +124,24 @@ def test_no_cotangent_gives_no_gradient(op: Op) -> None:
     assert op.gradient is not None
     assert list(op.gradient(builder, producer, [None])) == [None] * len(arrays)
     assert len(builder.nodes) == count
+
+
+@pytest.mark.parametrize("op", [pytest.param(o, id=o.name) for o in OPS.values() if o.affine])
+def test_what_an_op_does_to_its_first_operand(op: Op) -> None:
+    x, c, v = np.random.default_rng(3).uniform(0.5, 2.0, (3, 8))
+    combine = np.add if op.affine is Affine.SHIFT else np.multiply
+
+    def applied(first: np.ndarray) -> np.ndarray:
+        return op.reference([first, v], {}, {})[0]
+
+    np.testing.assert_allclose(applied(combine(x, c)), combine(x, applied(c)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("op", [pytest.param(o, id=o.name) for o in OPS.values() if o.indexes])
+def test_indices_are_the_second_operand(op: Op) -> None:
+    assert "axis" in {attr.name for attr in op.attrs}
+    for sample in op.samples:
+        assert sample.make(np.random.default_rng(0))[1].dtype.kind in "iu"
 
 
 # scalar templates, compiled by Numba: all of one operand dtype in one function

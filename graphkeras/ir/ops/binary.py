@@ -9,6 +9,7 @@ import numpy as np
 from graphkeras.ir.builder import Builder
 from graphkeras.ir.graph import Node, Value
 from graphkeras.ir.op import (
+    Affine,
     Array,
     Attrs,
     Infer,
@@ -78,6 +79,7 @@ def _binary(
     make: Make | None = None,
     cost: int = 1,
     commutative: bool = False,
+    affine: Affine | None = None,
     samples: tuple[Sample, ...] = (),
 ) -> None:
     """Registers a binary op; `make` gives elements inside its domain and away from kinks."""
@@ -102,6 +104,7 @@ def _binary(
             scalar=scalar,
             cost=cost,
             commutative=commutative,
+            affine=affine,
             samples=(
                 Sample(
                     make or normal((3, 4), (3, 4)),
@@ -212,6 +215,7 @@ _binary(
     "({0} + {1})",
     lambda b, node, dy: (dy, dy),
     commutative=True,
+    affine=Affine.SHIFT,
     samples=(_INTS, _BYTES, _SCALARS),
 )
 _binary(
@@ -220,6 +224,7 @@ _binary(
     np.subtract,
     "({0} - {1})",
     lambda b, node, dy: (dy, b.emit("neg", dy)),
+    affine=Affine.SHIFT,
     samples=(_INTS, _BYTES, _SCALARS),
 )
 _binary(
@@ -229,6 +234,7 @@ _binary(
     "({0} * {1})",
     _mul_slopes,
     commutative=True,
+    affine=Affine.SCALE,
     samples=(_INTS, _BYTES, _SCALARS),
 )
 _binary(
@@ -240,6 +246,7 @@ _binary(
     group="float",
     make=together(normal((3, 4)), uniform(0.5, 3, (3, 4))),
     cost=6,
+    affine=Affine.SCALE,
     samples=(_NANS, Sample(given([1.0, -1.0, 0.0], [0, 0, 0]), differentiable=False, label="by 0")),
 )
 _binary(

@@ -99,6 +99,7 @@ register(
         _gather_infer,
         _gather_reference,
         attrs=(Attr("axis", int),),
+        indexes=True,
         gradient=_gather_gradient,
         element=_gather_element,
         cost=3,
@@ -201,6 +202,7 @@ register(
         _scatter_infer,
         _scatter_reference,
         attrs=(Attr("axis", int),),
+        indexes=True,
         gradient=_scatter_gradient,
         loops=_scatter_loops,
         samples=(
@@ -289,6 +291,7 @@ register(
         _take_infer,
         _take_reference,
         attrs=(Attr("axis", int),),
+        indexes=True,
         gradient=_take_gradient,
         element=_take_element,
         cost=3,
@@ -369,6 +372,7 @@ register(
         _scatter_along_infer,
         _scatter_along_reference,
         attrs=(Attr("axis", int),),
+        indexes=True,
         gradient=_scatter_along_gradient,
         loops=_scatter_along_loops,
         samples=(

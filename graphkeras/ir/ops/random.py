@@ -83,6 +83,8 @@ register(
         attrs=(Attr("shape", tuple),),
         element=_element,
         cost=40,
+        # One draw would be frozen in the program.
+        folds=False,
         samples=(
             Sample(_KEY, {"shape": (3, 5)}),
             Sample(_KEY, {"shape": ()}, label="scalar"),
