@@ -3,8 +3,8 @@
 The argument, in two steps.
 
 **1. Materialise or recompute.** A value of a cheap elementwise tree is recomputed by its readers;
-everything else is written once. Always written: results of reductions, contractions and opaque
-ops (the *heroes*), graph outputs, and trees that would be recomputed often (see `_is_written`).
+everything else is written once (`fusion_written.py`). Always written: results of reductions,
+contractions and opaque ops (the *heroes*), graph outputs, and trees that would be recomputed often.
 
     x ──► exp ──► reduce ──► log        x, reduce: memory       exp: inside reduce's loop
                                         log: graph output, memory
@@ -37,7 +37,7 @@ from dataclasses import dataclass
 
 from graphkeras.ir.access import Accesses, accesses, loop_position
 from graphkeras.ir.builder import Builder
-from graphkeras.ir.dims import Shape, Size
+from graphkeras.ir.dims import Shape
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.ir.position import Position
@@ -47,14 +47,10 @@ from graphkeras.passes.fusion_kernel import (
     INLINED,
     Kernel,
     Pattern,
-    expands,
     finishes_windows,
-    has_overlap,
     hero,
     is_constant,
-    is_one_number,
     is_scalar_constant,
-    is_transformed_kernel,
     loop_value,
     node_of,
     numel,
@@ -65,13 +61,8 @@ from graphkeras.passes.fusion_kernel import (
     sibling_reductions,
     worth_rows,
 )
+from graphkeras.passes.fusion_written import written_values
 
-CHEAP = 3
-"""Cost up to which a tree is recomputed by several readers instead of being written."""
-PROLOGUE = 4
-"""Cost up to which a contraction computes a tree while it packs."""
-TYPICAL = 64
-"""Run-time size for which tensors are compared."""
 MAX_OUTPUTS = 8
 """Outputs of one kernel; more pointers than this and LLVM's alias checks stop vectorising."""
 
@@ -87,17 +78,11 @@ class Fuse:
         return _Fusion(graph).run()
 
 
-def _size(value: Value) -> int:
-    """Bytes of a value for typical run-time sizes."""
-    names = [d.symbols for d in value.type.shape if isinstance(d, Size)]
-    return value.type.nbytes({name: TYPICAL for symbols in names for name in symbols})
-
-
 class _Fusion:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.outputs = set(graph.outputs)
-        self.written: set[Value] = set()
+        self.written = written_values(graph)
         self.kernel_of: dict[Node, Kernel] = {}
         self.below: dict[Kernel, int] = {}
         """Kernels that a kernel depends on, as bits at the positions of their roots."""
@@ -105,7 +90,6 @@ class _Fusion:
         self.position = {node: i for i, node in enumerate(graph.nodes)}
 
     def run(self) -> Graph:
-        self._choose_written()
         for node in self.graph.nodes:
             if any(v in self.written for v in node.results) and not is_constant(node):
                 kernel = self.kernel_of[node] = self._kernel(node)
@@ -115,61 +99,6 @@ class _Fusion:
         self._merge_siblings()
         self._merge_scalars()
         return self._rebuild()
-
-    # ---- step 1: which values are written
-
-    def _choose_written(self) -> None:
-        cost: dict[Value, int] = {}
-        for node in self.graph.nodes:
-            op = get_op(node.op)
-            if is_scalar_constant(node):
-                continue
-            if op.kind not in INLINED:
-                self.written.update(node.results)
-                continue
-            tree = op.cost + sum(cost.get(v, 0) for v in node.inputs if v not in self.written)
-            value = node.result
-            cost[value] = tree
-            if self._is_written(value, tree):
-                self.written.add(value)
-
-    def _is_written(self, value: Value, tree: int) -> bool:
-        users = self.graph.users.get(value, ())
-        if value in self.outputs:
-            return True
-        kinds = [get_op(user.op).kind for user in users]
-        if Kind.OPAQUE in kinds:
-            return not is_one_number(value)
-        if Kind.CONTRACT in kinds and not self._is_prologue(value, tree):
-            return True
-        if any(is_transformed_kernel(value, user) for user in users):
-            return True
-        if tree > 1 and any(expands(value, user) or has_overlap(user) for user in users):
-            return True
-        recomputed = [kind for kind in kinds if kind is not Kind.CONTRACT]
-        return len(users) > 1 and bool(recomputed) and tree > CHEAP
-
-    def _is_prologue(self, value: Value, tree: int) -> bool:
-        """Whether a contraction should compute `value` where it lays out or packs its operand.
-
-        That happens about once an element. It pays off for a tree that only moves elements of
-        one written value (a transpose), and for a short one that reads much less than it makes
-        (a gradient that pooling spreads out).
-        """
-        leaves: set[Value] = set()
-        stack = [node_of(value)]
-        moves = True
-        while stack:
-            node = stack.pop()
-            moves &= get_op(node.op).kind is Kind.INJECTIVE and get_op(node.op).cost <= 1
-            for operand in node.inputs:
-                if operand.producer is None or operand in self.written:
-                    leaves.add(operand)
-                elif not is_scalar_constant(operand.producer):
-                    stack.append(operand.producer)
-        if moves and [leaf.type.numel for leaf in leaves] == [value.type.numel]:
-            return True
-        return tree <= PROLOGUE and 2 * sum(map(_size, leaves)) <= _size(value)
 
     # ---- step 2: kernels
 
@@ -205,26 +134,37 @@ class _Fusion:
         return self.reads[node]
 
     def _merge_aligned(self) -> None:
-        for node in self.graph.nodes:
-            kernel = self.kernel_of.get(node)
-            if kernel is None or kernel.pattern not in (Pattern.LOOP, Pattern.ROWS):
-                continue
-            for value, offsets in list(self._reads(node).items()):
-                producer = value.producer
-                if producer is None or producer not in self.kernel_of:
-                    continue
-                first, second = self.kernel_of[producer], self.kernel_of[node]
-                if first is second:
-                    continue
-                merged = self._aligned(first, second, value, offsets)
-                if merged is None:
-                    first.notes.append((node, f"reads {producer.op} at other elements"))
-                elif len(self._outputs([*first.roots, *second.roots])) > MAX_OUTPUTS:
-                    first.notes.append((node, f"more than {MAX_OUTPUTS} outputs"))
-                elif self._path_between(first, second):
-                    first.notes.append((node, "a third kernel lies between"))
-                else:
-                    self._merge(first, second, *merged)
+        """Joins aligned kernels; again where one has meanwhile grown into loops that fit."""
+        reads = [
+            (node, value)
+            for node, kernel in self.kernel_of.items()
+            if kernel.pattern in (Pattern.LOOP, Pattern.ROWS)
+            for value in self._reads(node)
+            if value.producer in self.kernel_of
+        ]
+        while True:
+            refused = [(node, value) for node, value in reads if not self._joins(node, value)]
+            if len(refused) == len(reads):
+                return
+            reads = refused
+
+    def _joins(self, node: Node, value: Value) -> bool:
+        """Joins the kernel of a root with that of a value it reads, if it may; whether they are."""
+        producer = node_of(value)
+        first, second = self.kernel_of[producer], self.kernel_of[node]
+        if first is second:
+            return True
+        merged = self._aligned(first, second, value, self._reads(node)[value])
+        if merged is None:
+            first.notes.setdefault(node, f"reads {producer.op} at other elements")
+        elif len(self._outputs([*first.roots, *second.roots])) > MAX_OUTPUTS:
+            first.notes.setdefault(node, f"more than {MAX_OUTPUTS} outputs")
+        elif self._path_between(first, second):
+            first.notes.setdefault(node, "a third kernel lies between")
+        else:
+            self._merge(first, second, *merged)
+            return True
+        return False
 
     def _aligned(
         self, first: Kernel, second: Kernel, value: Value, offsets: set[Expr]
@@ -326,7 +266,7 @@ class _Fusion:
     ) -> None:
         roots = sorted({*first.roots, *second.roots}, key=self.position.__getitem__)
         merged = Kernel(
-            pattern, space, rows, roots, self.position[roots[0]], first.notes + second.notes
+            pattern, space, rows, roots, self.position[roots[0]], {**first.notes, **second.notes}
         )
         for root in roots:
             self.kernel_of[root] = merged

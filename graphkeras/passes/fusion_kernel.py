@@ -45,7 +45,7 @@ class Kernel:
     """Written nodes, in topological order."""
     order: int
     """Position of the first root in the graph."""
-    notes: list[tuple[Node, str]] = field(default_factory=list)
+    notes: dict[Node, str] = field(default_factory=dict)
     """Consumers that were not merged when they were looked at, and why."""
 
 
@@ -79,6 +79,24 @@ def is_one_number(value: Value) -> bool:
     )
 
 
+def is_of_sizes(value: Value) -> bool:
+    """Whether a scalar follows from run-time sizes alone: found out anew, outside of all loops."""
+    if value.type.shape:
+        return False
+    stack = [value]
+    while stack:
+        node = stack.pop().producer
+        if node is None or get_op(node.op).kind not in (*INLINED, Kind.CONSTANT):
+            return False
+        stack.extend(node.inputs)
+    return True
+
+
+def is_serial(user: Node) -> bool:
+    """Whether a reader is a reduction to one number, which one thread computes."""
+    return get_op(user.op).kind is Kind.REDUCE and not user.types[0].shape
+
+
 def hero(kernel: Kernel) -> Node:
     """The reduction, contraction or opaque node of a kernel; else its last root."""
     heroes = [r for r in kernel.roots if get_op(r.op).kind not in INLINED]
@@ -87,7 +105,7 @@ def hero(kernel: Kernel) -> Node:
 
 def reasons(kernel: Kernel) -> tuple[str, ...]:
     """Why consumers are not in the kernel."""
-    left = [f"{node.op}: {why}" for node, why in kernel.notes if node not in kernel.roots]
+    left = [f"{node.op}: {why}" for node, why in kernel.notes.items() if node not in kernel.roots]
     return tuple(dict.fromkeys(left))
 
 
