@@ -44,7 +44,7 @@ from graphkeras.codegen.spans import (
     number,
 )
 from graphkeras.ir.dims import Dim
-from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, RuntimeSize, Var
+from graphkeras.ir.scalar import CLIPPED, INDEX, Apply, Const, Expr, Load, RuntimeSize, Var
 from graphkeras.ir.types import TensorType
 
 Scope = dict[str, Form]
@@ -182,6 +182,9 @@ class _Walk:
         if not isinstance(expr, Apply) or len(expr.args) != 2:
             return None
         a, b = (self.form(arg, scope) for arg in expr.args)
+        if expr.template == CLIPPED and b is not None:
+            # An index that data give lies in `[0, b]`, whatever they are.
+            return atom_form(Between(number(0), atom_form(Extreme(b, number(0), least=False))))
         if a is None or b is None:
             return None
         return self._combined(expr.template, a, b)

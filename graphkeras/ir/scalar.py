@@ -17,6 +17,8 @@ from graphkeras.ir.dims import Size
 
 INDEX = "int64"
 """Dtype of every index."""
+CLIPPED = "max(min({0}, {1}), {T}(0))"
+"""Template of an index that data give, held inside `0 .. {1}`: what is read there is bounded."""
 
 
 @dataclass(frozen=True)

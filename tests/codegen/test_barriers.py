@@ -245,7 +245,7 @@ class Chain(Builder):
     def barriers(self, batch: int, team: int = 2) -> list[bool]:
         rng = np.random.default_rng(0)
         types = [value.type for value in self.inputs]
-        arrays = [rng.random(t.concrete({"N": batch}), np.float32) for t in types]
+        arrays = [(rng.random(t.concrete({"N": batch})) * 50).astype(t.dtype) for t in types]
         machine = Machine(self.build(self.written), arrays)
         check_orders(machine, team)
         return machine.barriers(team)
@@ -264,6 +264,14 @@ def test_layers_over_the_same_rows_need_no_barrier() -> None:
     chain.dense(chain.dense(chain.dense(chain.given(N, 40), 48), 32), 24)
     for batch in (480, 479, 37):
         assert chain.barriers(batch) == [False, False, False]
+
+
+def test_what_data_pick_from_a_row_needs_none() -> None:
+    chain = Chain()
+    place = chain.input(TensorType((N, 3), "int32"), "place")
+    x = chain.write(chain.emit("cumsum", chain.given(N, 40), axis=1, reverse=False))
+    chain.write(chain.emit("take_along", x, place, axis=1))
+    assert chain.barriers(4096) == [False, False]
 
 
 def test_rows_cut_elsewhere_need_one() -> None:

@@ -11,7 +11,7 @@ from graphkeras.ir.builder import Builder
 from graphkeras.ir.dims import Dim, Shape, Size
 from graphkeras.ir.graph import Value
 from graphkeras.ir.op import Array, Elements, Loops, OpTypeError
-from graphkeras.ir.scalar import INDEX, Apply, Expr
+from graphkeras.ir.scalar import CLIPPED, INDEX, Apply, Expr
 from graphkeras.ir.types import TensorType
 
 DTYPE_GROUPS: dict[str, Callable[[TensorType], bool]] = {
@@ -125,7 +125,7 @@ def equal_index(a: Expr, b: Expr) -> Expr:
 def clipped(k: Elements | Loops, index: Expr, extent: Expr) -> Expr:
     """An integer element as an int64 index held inside `0 .. extent - 1`."""
     wide = k.apply("{T}({0})", index, dtype=INDEX)
-    return k.apply("max(min({0}, {1}), {T}(0))", wide, extent - 1, dtype=INDEX)
+    return k.apply(CLIPPED, wide, extent - 1, dtype=INDEX)
 
 
 Number = float | int | bool
