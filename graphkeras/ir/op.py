@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import product as combinations
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -183,9 +183,10 @@ class Contraction:
     phases: tuple[Contraction, ...] = ()
     """The same in parts, each of every few rows, that leave out the zeros between the elements of
     `lhs`; none where there are no such zeros. Where a part has no k, its result is zero."""
-    transformed: bool = False
-    """Whether this is a convolution whose kernel comes transformed; see `ir.ops.winograd`. k then
-    counts the products of the definition, and `rhs` takes (place, 0, channel) for it."""
+    transformed: Literal["", "kernel", "sums"] = ""
+    """How this is a Winograd convolution. `"kernel"`: the kernel comes transformed; `rhs` takes
+    (place, 0, channel) for k; see `ir.ops.winograd`. `"sums"`: what is summed are products of
+    transformed patches; see `ir.ops.winograd_gradient`. k counts the products of the definition."""
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,7 @@ def has_overlap(user: Node) -> bool:
 def is_transformed_kernel(value: Value, user: Node) -> bool:
     """Whether a convolution reads `value` as its transformed kernel, in memory."""
     rule = get_op(user.op).contraction
-    return rule is not None and value is user.inputs[1] and rule(user).transformed
+    return rule is not None and value is user.inputs[1] and rule(user).transformed == "kernel"
 
 
 def finishes_windows(contraction: Node, windows: Node) -> bool:

@@ -140,6 +140,12 @@ class Graphs:
         w = self.input(3, 3, 48, 64)
         return self.emit("winograd_kernel", w, panel=16, turned=True)
 
+    def winograd_gradient(self) -> Value:
+        self.batch = 11
+        x, dy = self.input(N, 9, 7, 83), self.input(N, 9, 7, 21)
+        dw = self.emit("winograd_kernel_grad", x, dy, padding=((1, 1), (1, 1)))
+        return self.emit("tanh", dw)
+
     def gradient_of_a_kernel_with_padding(self) -> Value:
         self.batch = 11
         x, dy = self.input(N, 9, 7, 19), self.input(N, 9, 7, 21)

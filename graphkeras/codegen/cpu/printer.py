@@ -172,7 +172,7 @@ _FROM = {
     "graphkeras.codegen.cpu.channel_tile": r"\b(line_tile|line_sums)\(",
     "graphkeras.codegen.cpu.winner_tile": r"\b(winner_sums|winner_patches)\(",
     "graphkeras.codegen.cpu.microkernel": r"\b(product_tile|transpose_tile)\(",
-    "graphkeras.codegen.cpu.winograd_tile": r"\b(input_tile|output_tile)\(",
+    "graphkeras.codegen.cpu.winograd_tile": r"\b((?:input|output|gradient|kernel)_tile)\(",
 }
 
 

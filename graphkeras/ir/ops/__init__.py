@@ -6,6 +6,7 @@ reduce, window           sums and maxima over axes and over sliding windows
 window_grad              the winners of a maximum over windows, and what they get back
 contract, conv           matrix products and convolutions
 winograd                 3x3 convolutions with fewer products
+winograd_gradient        the gradients of their kernels
 index                    gather, scatter and their per-line forms
 scan                     cumulative ops and sorting
 random                   counter-based random bits
@@ -28,6 +29,7 @@ from graphkeras.ir.ops import (
     window,
     window_grad,
     winograd,
+    winograd_gradient,
 )
 
 __all__ = [
@@ -46,4 +48,5 @@ __all__ = [
     "window",
     "window_grad",
     "winograd",
+    "winograd_gradient",
 ]

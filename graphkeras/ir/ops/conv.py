@@ -289,8 +289,12 @@ def _phase_contraction(phase: Phase, batch: Dim) -> Contraction:
 
 def _kernel_grad_contraction(node: Node) -> Contraction:
     g = _kernel_grad_geometry([v.type for v in node.inputs], node.attrs)
+    return kernel_grad_contraction(g, node.inputs[0].type.shape[0])
+
+
+def kernel_grad_contraction(g: Geometry, batch: Dim) -> Contraction:
+    """The rule of the gradient of a kernel for `batch` images."""
     channels, filters = g.channels // g.groups, g.filters // g.groups
-    batch: Dim = node.inputs[0].type.shape[0]
 
     def lhs(
         i: Sequence[Expr], m: Sequence[Expr], k: Sequence[Expr]

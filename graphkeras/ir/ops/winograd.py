@@ -103,7 +103,10 @@ def _reference(arrays: Sequence[Array], attrs: Attrs, sizes: Sizes) -> tuple[Arr
     return (np.ascontiguousarray(whole[:, : g.y[0], : g.y[1]]),)
 
 
-def _gradient(b: Builder, node: Node, cotangents: Sequence[Value | None]) -> Sequence[Value | None]:
+def no_gradient(
+    b: Builder, node: Node, cotangents: Sequence[Value | None]
+) -> Sequence[Value | None]:
+    """The gradient rule of ops that passes make."""
     if cotangents != [None]:
         fail(node.op, "has no gradient: a pass makes it of a `conv` whose gradients exist already")
     return [None] * len(node.inputs)
@@ -121,7 +124,7 @@ def _contraction(node: Node) -> Contraction:
         return [place, n[0] // width, channel, n[0] % width], []
 
     rule = conv_contraction(g, node.inputs[0].type.shape[0])
-    return replace(rule, rhs=rhs, transformed=True)
+    return replace(rule, rhs=rhs, transformed="kernel")
 
 
 # the kernel
@@ -205,7 +208,7 @@ register(
         _infer,
         _reference,
         attrs=(Attr("padding", tuple),),
-        gradient=_gradient,
+        gradient=no_gradient,
         contraction=_contraction,
         samples=(
             _sample("valid", (2, 6, 8, 3), 1, 5),
@@ -223,7 +226,7 @@ register(
         _kernel_infer,
         _kernel_reference,
         attrs=(Attr("panel", int), Attr("turned", bool, False)),
-        gradient=_gradient,
+        gradient=no_gradient,
         loops=_kernel_loops,
         samples=tuple(
             Sample(

@@ -14,6 +14,7 @@ winners.py    the gradients behind a maximum over windows that need its winners 
 sparse.py     the loops of these
 depthwise.py  where no matrix is left: convolutions of each channel by itself
 winograd.py   convolutions with a transformed kernel
+winograd_gradient.py   gradients of kernels from transformed patches
 """
 
 from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
@@ -22,6 +23,7 @@ from graphkeras.codegen.cpu.contract.product import lower_product, parts
 from graphkeras.codegen.cpu.contract.sparse import lower_sparse
 from graphkeras.codegen.cpu.contract.variants import variants
 from graphkeras.codegen.cpu.contract.winograd import lower_winograd
+from graphkeras.codegen.cpu.contract.winograd_gradient import lower_sums
 from graphkeras.codegen.lower import Lowering
 from graphkeras.ir.dims import product
 from graphkeras.ir.graph import Node
@@ -33,7 +35,7 @@ def lower_contraction(
 ) -> bool:
     """Writes the kernel of a contraction of floats; False, and nothing, where there is no tile."""
     if rule.transformed:
-        lower_winograd(lowering, hero, rule)
+        (lower_winograd if rule.transformed == "kernel" else lower_sums)(lowering, hero, rule)
         return True
     if product(rule.n) == 1:
         return lower_depthwise(lowering, hero, rule)
