@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -313,6 +315,27 @@ def test_a_pixel_spreads_to_the_tiles_that_read_it() -> None:
     spoilt[:, 2:6, 2:6] = True
     assert not np.isfinite(after[:, 2:5, 3:6]).any()
     np.testing.assert_array_equal(after[~spoilt], before[~spoilt])
+
+
+# what is fetched ahead
+
+
+def test_tiles_ask_for_the_chunk_that_is_read_next() -> None:
+    filters, channels = 96, 64
+    with config.override(cpu="avx512", winograd="always"):
+        launches = compile_graph(plain(Case((14, 14, channels), filters, SAME))).program.launches
+    text = re.sub(r"\b([ipr])\d+\b", r"\1", launches[-1].kernel.text)
+    ahead = re.search(r"ahead\d+ = (.*)", text)
+    chunk = re.search(r"tile_14x32\(0, v0, .*?, x\d+, (.*?), m\d+, .*, ahead\d+\)", text)
+    assert ahead is not None
+    assert chunk is not None
+    places = [{"i": i, "p": p, "udiv": operator.floordiv} for p in range(3) for i in range(16)]
+    begins = [eval(chunk[1], at) for at in places]
+    assert sorted(begins) == list(range(0, 16 * channels * filters, channels * 32))
+    for at, begin, following in zip(places, begins, begins[1:], strict=False):
+        # Four tiles hold the 49 rows of an image: each asks for one row in four.
+        asked = [begin + eval(ahead[1], {**at, "r": 14 * tile}) for tile in range(4)]
+        assert asked == [following + row * 32 for row in range(4)]
 
 
 # which convolutions

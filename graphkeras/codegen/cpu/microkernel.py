@@ -53,8 +53,10 @@ class Tile:
     panel: tuple[int, int] = (0, 0)
     """Columns of a panel of B, and elements from one panel to the next; (0, 0): columns of B are
     neighbours all along the row."""
-    ahead: int = 0
-    """Elements of B that are asked for before they are read; 0: none."""
+    asked: int = 0
+    """Rows of B that are asked for in a group of steps, before they are read."""
+    ahead: Any = None
+    """How many elements behind the group's own row of B these begin."""
     scalar: Any = field(init=False)
     vector: Any = field(init=False)
 
@@ -131,8 +133,6 @@ class Tile:
 
     def step(self, a: Any, b: Any, accumulators: list[Any]) -> list[Any]:
         """One k: `accumulators += a outer b`."""
-        if self.ahead:
-            self._ask_for(b)
         row = [self.columns(b, j) for j in range(self.vectors)]
         result = []
         for i, place in enumerate(self.rows):
@@ -148,7 +148,8 @@ class Tile:
         function = declared(self.builder, "llvm.prefetch.p0", ir.VoidType(), kinds)
         read, near, data = (ir.Constant(I32, n) for n in (0, 3, 1))
         for j in range(self.vectors):
-            place = self.builder.bitcast(self.at(b, self.ahead + j * self.lanes), kinds[0])
+            place = self.at(self.at(b, self.ahead), j * self.lanes)
+            place = self.builder.bitcast(place, kinds[0])
             self.builder.call(function, [place, read, near, data])
 
     def nest(self, loops: tuple[Loop, ...], a: Any, b: Any, values: list[Any]) -> list[Any]:
@@ -162,9 +163,10 @@ class Tile:
 
         def steps(a: Any, b: Any, first: int, stop: int, values: list[Any]) -> list[Any]:
             for u in range(first, stop):
-                values = self.nest(
-                    inner, self.at(a, u * a_stride), self.at(b, u * b_stride), values
-                )
+                row = self.at(b, u * b_stride)
+                if not inner and u < self.asked:
+                    self._ask_for(row)
+                values = self.nest(inner, self.at(a, u * a_stride), row, values)
             return values
 
         if extent <= group:
@@ -260,6 +262,8 @@ class Tile:
             def body(a: Any, b: Any, values: list[Any]) -> list[Any]:
                 for u in range(count):
                     place = self.at(a, u * a_stride), self.at(b, u * b_stride)
+                    if not inner and u < self.asked:
+                        self._ask_for(place[1])
                     if inner and inner[0][0] is None:
                         values = self.counted(others, inner, *place, values)
                     else:
@@ -291,23 +295,27 @@ def product_tile(
     c_stride: int,
     accumulate: bool,
     panel: tuple[int, int] = (0, 0),
-    ahead: int = 0,
+    asked: int = 0,
 ) -> Intrinsic:
     """The tile `tile(extent, ..., a, a_offset, b, b_offset, c, c_offset)` for kernel text.
 
     `a`, `b`, `c` are pointers and the offsets count elements. The tile has a row for each entry
     of `rows` (the row's offset in A) and `valid` columns of B, of which no more are read: all
-    contiguous, or in panels of `panel[0]` columns that begin `panel[1]` elements apart. What lies
-    `ahead` elements behind the row of B that is read is fetched into the cache. `loops` is
+    contiguous, or in panels of `panel[0]` columns that begin `panel[1]` elements apart. `loops` is
     the nest over k, outermost first; an `extent` is given for each loop that has None, and one that
     is not used where none has. Rows of `c` lie `c_stride` elements apart and are written in whole
     vectors. With `accumulate` the product is added to `c`, else it is stored.
+
+    Where `asked` is not 0 a last argument is the number of elements that B is fetched into the
+    cache ahead of its use: for the first `asked` rows of each group of UNROLL steps.
     """
     vectors = -(-valid // lanes)
     unknown = sum(extent is None for extent, _, _ in loops)
 
     def emit(builder: Any, arguments: list[Any]) -> None:
-        tile = Tile(builder, dtype, lanes, vectors, rows, valid, panel, ahead)
+        tile = Tile(builder, dtype, lanes, vectors, rows, valid, panel, asked)
+        if asked:
+            *arguments, tile.ahead = arguments
         *extents, a, a_offset, b, b_offset, c, c_offset = arguments
         a, b, c = (tile.at(p, o) for p, o in ((a, a_offset), (b, b_offset), (c, c_offset)))
         places = [i * c_stride + j * lanes for i in range(len(rows)) for j in range(vectors)]
@@ -320,7 +328,7 @@ def product_tile(
             tile.store(value, c, place)
 
     arguments = (*["int64"] * max(1, unknown), *[f"{dtype}*", "int64"] * 3)
-    return Intrinsic("tile", arguments, "void", emit)
+    return Intrinsic("tile", (*arguments, *["int64"] * min(1, asked)), "void", emit)
 
 
 def transpose_tile(dtype: str, lanes: int, source_stride: int, target_stride: int) -> Intrinsic:

@@ -30,6 +30,7 @@ from graphkeras.codegen.cpu.contract.forms import Form
 from graphkeras.codegen.cpu.contract.operands import Chunk, Operands
 from graphkeras.codegen.cpu.contract.plan import make_plan
 from graphkeras.codegen.cpu.contract.tile import TAIL_ROWS
+from graphkeras.codegen.cpu.microkernel import UNROLL
 from graphkeras.codegen.kernel_ir import Reach
 from graphkeras.codegen.lower import Lowering
 from graphkeras.codegen.program import Share
@@ -329,11 +330,13 @@ class _Product:
         def call(panel: Expr, valid: int) -> None:
             counts = chunk.counts if chunk else (as_index(0),)
             given = [f"{{{i}}}" for i in range(len(counts) + 3)]
+            asked = self._asked(rows)
+            ahead = f", {AHEAD * self.plan.width}" if asked else ""
             a = self.operands.a_offset(b, base, chunk)
             at_b = self.operands.b_offset(b, panel, columns[0], chunk)
             writer.call(
                 f"{self._tile(rows, valid)}({', '.join(given[:-3])}, {self.operands.a}, "
-                f"{given[-3]}, {self.operands.b}, {given[-2]}, {self.c}, {given[-1]})",
+                f"{given[-3]}, {self.operands.b}, {given[-2]}, {self.c}, {given[-1]}{ahead})",
                 *counts,
                 a,
                 at_b,
@@ -380,12 +383,16 @@ class _Product:
         if plan.b is Form.PANELS:
             far = number(product(self.rule.k)) * plan.width
             panel = (plan.width, far) if valid > plan.width else (0, 0)
-            panels = f", {panel}, {AHEAD * plan.width if rows >= AHEAD_ROWS else 0}"
+            panels = f", {panel}, {self._asked(rows)}"
         return self.writer.define(
             f"tile_{rows}x{valid}",
             f"product_tile({plan.dtype!r}, {plan.lanes}, {valid}, "
             f"{plan.runs.rows[:rows]}, {plan.loops}, {plan.block}, {plan.cut is not None}{panels})",
         )
+
+    def _asked(self, rows: int) -> int:
+        """Rows of B in a group of steps that a tile asks for ahead."""
+        return UNROLL if self.plan.b is Form.PANELS and rows >= AHEAD_ROWS else 0
 
     def _reach(
         self, buffer: str, start: Expr, width: int, operand: int, counts: Sequence[Expr]

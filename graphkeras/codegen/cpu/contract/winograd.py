@@ -8,6 +8,11 @@ them. Lines of tiles, some at a time, go through scratch memory in cache::
         V[i] U[i], register tiles ──►  M [16][tiles][columns]
         M  ── output_tile ──►  Y [2][2 tiles][columns of a line] ── epilogue ──►  memory
 
+Of U a chunk [channels][columns of a panel] is read from the first-level cache by all register tiles
+of a strip but the first one, which would wait for memory: every tile asks for a part of the chunk
+that comes next (in one run 256 channels of 14x14 pixels took 1.02 ms in place of 1.10, 128 of 28x28
+1.40 in place of 1.50).
+
 Where patches reach outside x, or x is computed here, they are read from a copy of its lines with
 zeros around them; of the four lines of a patch two were copied for the line of tiles before. Tiles
 are the rows of 16 plain products, so the last register tile of a strip may have more rows than
@@ -24,6 +29,7 @@ from itertools import pairwise
 from graphkeras.codegen.cpu.contract.access import linear, offset
 from graphkeras.codegen.cpu.contract.source import Source, find_source
 from graphkeras.codegen.cpu.contract.tile import TileChoice
+from graphkeras.codegen.cpu.microkernel import UNROLL
 from graphkeras.codegen.cpu.target import target
 from graphkeras.codegen.kernel_ir import Reach
 from graphkeras.codegen.lower import Lowering
@@ -85,6 +91,8 @@ class _Winograd:
         self.strip = max(1, most // self.tiles[1])
         """Lines of tiles in a strip."""
         rows = -(-self.strip * self.tiles[1] // self.rows) * self.rows
+        self.asked = self._asked()
+        """Rows of U in a group of steps that a register tile asks for ahead."""
         self.v_plane, self.m_plane = rows * self.pitch, rows * self.line
         self.y_line = 2 * self.tiles[1] * self.line
         self.copied = (2 * self.tiles[1] + 2) * self.channels
@@ -109,6 +117,11 @@ class _Winograd:
         per = 1 if self.rule.together else 2
         lines, places = (-(-number(d) // per) for d in self.rule.m[1:3])
         return lines, places
+
+    def _asked(self) -> int:
+        """So many that the register tiles of an image fetch all of the next chunk between them."""
+        rows = min(self.strip, self.tiles[0]) * self.tiles[1]
+        return -(-UNROLL // -(-rows // self.rows))
 
     def _origin(self) -> tuple[int, int]:
         view, groups = self.rule.view, (self.rule.batch, self.rule.m, self.rule.k)
@@ -228,15 +241,21 @@ class _Winograd:
         tails = [size for size in TAIL_ROWS if 3 * size <= 2 * most]
         with writer.loop(0, 16, "i") as i, writer.loop(0, rows, "r", most) as r:
             left = writer.let(rows - r, "left")
+            ahead = writer.let(self._next_chunk(i) + r // most * (self.asked * self.panel), "ahead")
             with writer.when(left >= (*tails, 0)[0] + 1):
-                self._tiles_of_rows(i, panel, r, most)
+                self._tiles_of_rows(i, panel, r, most, ahead)
             for size, below in pairwise((*tails, 0)):
                 fits = conjunction([left >= below + 1, left < size + 1])
                 assert fits is not None
                 with writer.when(fits):
-                    self._tiles_of_rows(i, panel, r, size)
+                    self._tiles_of_rows(i, panel, r, size, ahead)
 
-    def _tiles_of_rows(self, i: Expr, panel: Expr, row: Expr, rows: int) -> None:
+    def _next_chunk(self, i: Expr) -> Expr:
+        """Elements from the chunk of U of place `i` and a panel to the one that is read next."""
+        place, chunk = self.panels, self.channels * self.panel
+        return (i // 15 * (1 - 16 * place) + place) * chunk
+
+    def _tiles_of_rows(self, i: Expr, panel: Expr, row: Expr, rows: int, ahead: Expr) -> None:
         """The register tiles of some rows: all columns of the panel."""
         u = self.lowering.operands[self.hero.inputs[1]]
         width = self.vectors * self.lanes
@@ -247,15 +266,16 @@ class _Winograd:
             tile = self._helper(
                 f"tile_{rows}x{valid}",
                 f"product_tile({self.dtype!r}, {self.lanes}, {valid}, {places}, "
-                f"(({self.channels}, 1, {self.panel}),), {self.line}, False)",
+                f"(({self.channels}, 1, {self.panel}),), {self.line}, False, (0, 0), {self.asked})",
             )
             begin = start + column
             last = begin + ((self.channels - 1) * self.panel + valid - 1)
             self.writer.call(
-                f"{tile}(0, {self.v}, {{0}}, {u}, {{1}}, {self.m}, {{2}})",
+                f"{tile}(0, {self.v}, {{0}}, {u}, {{1}}, {self.m}, {{2}}, {{3}})",
                 i * self.v_plane + row * self.pitch,
                 begin,
                 i * self.m_plane + row * self.line + column,
+                ahead,
                 reads=(Reach(u, begin, last),),
             )
 
