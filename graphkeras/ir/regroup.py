@@ -53,12 +53,14 @@ class _Axis:
 def regroup(contraction: Node, windows: Node) -> Regrouped | None:
     """The contraction with its rows in the order of windows over its result.
 
-    None where that cannot be: windows overlap or have padding, or slide along a dim of the
-    result that is no dim of the rows; or the contraction makes 2x2 results at a time
-    (`transformed`), and windows are others.
+    None where that cannot be: the reduction drops dims, windows overlap or have padding, or slide
+    along a dim of the result that is no dim of the rows; or the contraction makes 2x2 results at a
+    time (`transformed`), and windows are others.
     """
     rule, reduction = _rules(contraction, windows)
-    if contraction.types[0].shape != windows.inputs[0].type.shape or reduction.overlaps:
+    if not reduction.window or reduction.overlaps:
+        return None
+    if contraction.types[0].shape != windows.inputs[0].type.shape:
         return None
     axes = _axes(reduction, windows.types[0].shape)
     if axes is None:
@@ -147,8 +149,6 @@ def _names(prefix: str, count: int) -> list[Expr]:
 def _axes(reduction: Reduction, shape: Shape) -> list[_Axis] | None:
     """Size, stride and start of the windows, found by asking where positions 0 and 1 lie."""
     rank = len(shape)
-    if len(reduction.space) != rank:
-        return None
 
     def at(out: int, red: int) -> list[int] | None:
         position = Position(shape, [as_index(out)] * rank)

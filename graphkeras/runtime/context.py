@@ -204,6 +204,7 @@ class Context:
             self._signature.check_count(len(inputs) + len(state))
         if state is not self._state:
             inputs = [*inputs, *state]
+            self._state = None
         # Loops, not comprehensions: those are functions, and behind a launch nothing of this is in
         # the cache, where it takes two to three times as long (10-12 us here, 14-18 with them).
         changed: dict[int, Array] = {}
@@ -217,15 +218,16 @@ class Context:
         for i in dynamic:
             shapes += (changed.get(i, inputs[i]).shape,)
         binding = self._binding
-        if shapes != self._shapes or binding is None:
+        if shapes != self._shapes or binding is None or self._planned is None:
             # The same array may have been given another shape in place.
             changed |= {i: check(i, inputs[i]) for i in dynamic if i not in changed}
             binding = self._bind(shapes)
-            # Unknown until all of it is done: out of memory may interrupt.
+            # Unknown until all of it is done: out of memory or Ctrl-C may interrupt.
             self._shapes = None
             self._resize(binding)
             self._shapes, self._binding = shapes, binding
         for i, array in changed.items():
+            known[i] = _nothing
             self._write(self._slots.inputs[i], array)
             # A copy lives for this call only.
             known[i] = weakref.ref(array) if array is inputs[i] else _nothing

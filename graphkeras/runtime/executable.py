@@ -10,9 +10,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 256
 """Sets of input shapes whose sizes and memory plan are kept."""
+
+_Key = TypeVar("_Key")
+_Made = TypeVar("_Made")
 
 
 class Executable:
@@ -225,11 +228,7 @@ class Executable:
     def layout(self, sizes: Mapping[str, int]) -> Layout:
         """The memory plan for the given run-time sizes."""
         key = tuple(sorted(sizes.items()))
-        if key not in self._layouts:
-            if len(self._layouts) >= _REMEMBERED:
-                self._layouts.clear()
-            self._layouts[key] = self.program.arena.layout(dict(sizes))
-        return self._layouts[key]
+        return _remembered(self._layouts, key, lambda: self.program.arena.layout(dict(sizes)))
 
     def barriers(self, sizes: Mapping[str, int], threads: int) -> int:
         """Number of times that a team of `threads` waits for all its members in a call."""
@@ -242,13 +241,13 @@ class Executable:
 
     def _free_teams(self, sizes: Mapping[str, int], planned: Mapping[str, int], team: int) -> Array:
         """For each launch the team that needs no barrier behind it: `team`, or 0 for none."""
-        key = (*sorted(sizes.items()), *sorted(planned.items()), team)
-        if key not in self._teams:
-            if len(self._teams) >= _REMEMBERED:
-                self._teams.clear()
+
+        def found() -> Array:
             needed = find_barriers(self.program.launches, sizes, self.layout(planned), team)
-            self._teams[key] = np.where(needed, 0, team)
-        return self._teams[key]
+            return np.where(needed, 0, team)
+
+        key = (*sorted(sizes.items()), *sorted(planned.items()), team)
+        return _remembered(self._teams, key, found)
 
     def _pool(self) -> pool.Pool | None:
         return None if self.threads == 1 else pool.current()
@@ -283,11 +282,8 @@ class Executable:
         )
 
     def _bind(self, shapes: Shapes) -> Binding:
-        if shapes not in self._bindings:
-            if len(self._bindings) >= _REMEMBERED:
-                self._bindings.clear()
-            self._bindings[shapes] = self._new_binding(self._signature.sizes(shapes))
-        return self._bindings[shapes]
+        sizes = self._signature.sizes
+        return _remembered(self._bindings, shapes, lambda: self._new_binding(sizes(shapes)))
 
     def _new_binding(self, sizes: Mapping[str, int]) -> Binding:
         types = [value.type for value in self.program.signature.outputs]
@@ -296,6 +292,17 @@ class Executable:
             for index, slots in self._slots.outputs.items()
         )
         return Binding(sizes, self._slots.size_values(sizes), outputs)
+
+
+def _remembered(known: dict[_Key, _Made], key: _Key, make: Callable[[], _Made]) -> _Made:
+    """What is known for a key, or is made for it now. Other threads may do the same."""
+    made = known.get(key)
+    if made is None:
+        made = make()
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[key] = made
+    return made
 
 
 def _copy_constants(constants: Sequence[Array]) -> list[Array]:

@@ -76,3 +76,14 @@ def test_elements_of_a_window_are_the_rows_in_order() -> None:
 )
 def test_windows_that_no_order_of_rows_serves(changed: dict[str, Any]) -> None:
     assert regroup(*nodes(**changed)) is None
+
+
+@pytest.mark.parametrize("axes", [(1, 2), (2, 3), (1,), (0, 1, 2, 3)])
+def test_reductions_that_drop_dims_are_no_windows(axes: tuple[int, ...]) -> None:
+    b = Builder("g")
+    x, w = b.input(TensorType((N, 3, 4, 2)), "x"), b.input(TensorType((3, 3, 2, 1)), "w")
+    y = b.emit("conv", x, w, padding=((0, 0), (0, 0)), groups=1, **ONES)
+    z = b.emit("reduce_max", y, axes=axes)
+    assert y.producer is not None
+    assert z.producer is not None
+    assert regroup(y.producer, z.producer) is None

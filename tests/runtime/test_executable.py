@@ -16,7 +16,7 @@ from runtime_scripts import Script
 from graphkeras.errors import DataTypeError, ShapeError, StructureError
 from graphkeras.ir.graph import Graph, Value
 from graphkeras.ir.types import TensorType
-from graphkeras.runtime import Executable, pool
+from graphkeras.runtime import Executable, context, executable, pool
 from graphkeras.runtime.signature import Signature
 
 
@@ -101,6 +101,26 @@ def test_more_threads_later_get_scratch_memory_too():
             pool.set_num_threads(threads)
             for _ in range(20):
                 np.testing.assert_array_equal(run([x])[0], x.sum(axis=1))
+    finally:
+        pool.set_num_threads(None)
+
+
+def test_a_call_after_one_that_found_no_memory_for_more_threads(monkeypatch):
+    run = Executable(row_sums())
+    x = rows(500)
+
+    def no_memory(nbytes: int) -> None:
+        raise MemoryError
+
+    try:
+        pool.set_num_threads(1)
+        run([x])
+        pool.set_num_threads(3)
+        with monkeypatch.context() as patch:
+            patch.setattr(context, "aligned", no_memory)
+            with pytest.raises(MemoryError):
+                run([x])
+        np.testing.assert_array_equal(run([x])[0], x.sum(axis=1))
     finally:
         pool.set_num_threads(None)
 
@@ -282,6 +302,27 @@ def test_calls_from_several_threads():
     for each in workers:
         each.join()
     assert wrong == []
+
+
+def test_calls_of_more_sizes_than_are_remembered(monkeypatch):
+    monkeypatch.setattr(executable, "_REMEMBERED", 2)
+    run = Executable(pipeline())
+    wrong: list[object] = []
+
+    def calls(first: int) -> None:
+        try:
+            for n in range(first, 400, 4):
+                if (run([rows(n)])[0] != 2 * (rows(n) + 3)).any():
+                    wrong.append(n)
+        except Exception as error:
+            wrong.append(error)
+
+    workers = [threading.Thread(target=calls, args=(first,)) for first in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
 
 
 def test_state_updated_from_several_threads_loses_no_update():
