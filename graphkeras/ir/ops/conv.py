@@ -37,24 +37,18 @@ from graphkeras.ir.op import (
     register,
 )
 from graphkeras.ir.ops.common import (
-    expect_count,
-    expect_dtype,
-    expect_same_dtype,
     fail,
     normal,
     static,
 )
-from graphkeras.ir.ops.conv_geometry import Geometry, Phase, geometry
+from graphkeras.ir.ops.conv_geometry import Geometry, Phase, float_pair, geometry
 from graphkeras.ir.ops.slice_pad import pad_array
 from graphkeras.ir.scalar import Expr
 from graphkeras.ir.types import TensorType
 
 
 def _conv_geometry(types: Sequence[TensorType], attrs: Attrs) -> Geometry:
-    expect_count("conv", types, 2)
-    x, w = types
-    expect_dtype("conv", x, "float")
-    expect_same_dtype("conv", types)
+    x, w = float_pair("conv", types)
     if w.rank != x.rank:
         fail("conv", f"the kernel must have {x.rank} dims as the input has, received {w} for {x}")
     shape = [static("conv", d, "every dim of the kernel") for d in w.shape]
@@ -69,24 +63,23 @@ def _conv_geometry(types: Sequence[TensorType], attrs: Attrs) -> Geometry:
 
 
 def _conv_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
-    g = _conv_geometry(types, attrs)
-    return (types[0].with_shape((types[0].shape[0], *g.y, g.filters)),)
+    return (_conv_geometry(types, attrs).result(types[0]),)
 
 
-def _kernel_grad_geometry(types: Sequence[TensorType], attrs: Attrs) -> Geometry:
-    op = "conv_kernel_grad"
-    expect_count(op, types, 2)
-    x, dy = types
-    expect_dtype(op, x, "float")
-    expect_same_dtype(op, types)
+def kernel_grad_geometry(op: str, types: Sequence[TensorType], attrs: Attrs) -> Geometry:
+    """Checks image and cotangent, and sizes the convolution of a `conv_kernel_grad`."""
+    x, dy = float_pair(op, types)
     if dy.rank != x.rank:
         fail(op, f"cotangent and input must have the same number of dims, received {dy} and {x}")
     filters = static(op, dy.shape[-1], "the number of filters")
     found = geometry(op, x, attrs["kernel_size"], filters, attrs)
-    expected = x.with_shape((x.shape[0], *found.y, filters))
-    if dy != expected:
-        fail(op, f"the cotangent must be {expected} for the input {x}, received {dy}")
+    if dy != found.result(x):
+        fail(op, f"the cotangent must be {found.result(x)} for the input {x}, received {dy}")
     return found
+
+
+def _kernel_grad_geometry(types: Sequence[TensorType], attrs: Attrs) -> Geometry:
+    return kernel_grad_geometry("conv_kernel_grad", types, attrs)
 
 
 def _kernel_grad_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:

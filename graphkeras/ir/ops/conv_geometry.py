@@ -21,7 +21,16 @@ from math import gcd
 from typing import Any
 
 from graphkeras.ir.op import Attrs
-from graphkeras.ir.ops.common import equal_index, expect_length, expect_positive, fail, static
+from graphkeras.ir.ops.common import (
+    equal_index,
+    expect_count,
+    expect_dtype,
+    expect_length,
+    expect_positive,
+    expect_same_dtype,
+    fail,
+    static,
+)
 from graphkeras.ir.scalar import Expr, as_index
 from graphkeras.ir.types import TensorType
 
@@ -46,6 +55,10 @@ class Geometry:
         """The attributes of a `conv` with this geometry."""
         names = ("strides", "padding", "lhs_dilation", "rhs_dilation", "groups")
         return {name: getattr(self, name) for name in names}
+
+    def result(self, x: TensorType) -> TensorType:
+        """Type of y for a batch of images x."""
+        return x.with_shape((x.shape[0], *self.y, self.filters))
 
     def position(self, y: Sequence[Expr], kernel: Sequence[Expr]) -> tuple[list[Expr], list[Expr]]:
         """Spatial position in x that meets kernel position `kernel` for y position `y`.
@@ -195,6 +208,21 @@ def _window_count(
             f"of the input ({extent} padded by {low} and {high})",
         )
     return room // stride + 1
+
+
+def float_pair(op: str, types: Sequence[TensorType]) -> Sequence[TensorType]:
+    """Checks the operands: two of one float dtype."""
+    expect_count(op, types, 2)
+    expect_dtype(op, types[0], "float")
+    expect_same_dtype(op, types)
+    return types
+
+
+def plain_attrs(rank: int, padding: tuple[tuple[int, int], ...]) -> dict[str, Any]:
+    """The attributes of a `conv` without strides, dilation and groups, of `rank` spatial dims."""
+    ones = (1,) * rank
+    steps = dict.fromkeys(("strides", "lhs_dilation", "rhs_dilation"), ones)
+    return {**steps, "groups": 1, "padding": padding}
 
 
 def geometry(op: str, x: TensorType, kernel: Sequence[int], filters: int, attrs: Attrs) -> Geometry:

@@ -42,13 +42,12 @@ from graphkeras.ir.op import (
 from graphkeras.ir.ops.common import (
     expect_count,
     expect_dtype,
-    expect_same_dtype,
     fail,
     normal,
     static,
 )
 from graphkeras.ir.ops.conv import conv_contraction
-from graphkeras.ir.ops.conv_geometry import Geometry, geometry
+from graphkeras.ir.ops.conv_geometry import Geometry, float_pair, geometry, plain_attrs
 from graphkeras.ir.ops.slice_pad import pad_array
 from graphkeras.ir.scalar import Const, Expr
 from graphkeras.ir.types import TensorType
@@ -64,23 +63,17 @@ GATHER = ((1, 1, 1, 0), (0, 1, -1, -1))
 
 
 def _geometry(types: Sequence[TensorType], attrs: Attrs) -> Geometry:
-    expect_count(OP, types, 2)
-    x, u = types
-    expect_dtype(OP, x, "float")
-    expect_same_dtype(OP, types)
+    x, u = float_pair(OP, types)
     if x.rank != 4 or u.rank != 4:
         fail(OP, f"expected x [N,H,W,C] and a transformed kernel of 4 dims, received {x} and {u}")
     places, panels, channels, width = (static(OP, d, "every dim of the kernel") for d in u.shape)
     if places != 16 or channels != x.shape[-1]:
         fail(OP, f"the transformed kernel for {x} must be [16,P,{x.shape[-1]},O/P], received {u}")
-    ones = dict.fromkeys(("strides", "lhs_dilation", "rhs_dilation"), (1, 1))
-    full = {**ones, "groups": 1, "padding": attrs["padding"]}
-    return geometry(OP, x, (3, 3), panels * width, full)
+    return geometry(OP, x, (3, 3), panels * width, plain_attrs(2, attrs["padding"]))
 
 
 def _infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
-    g = _geometry(types, attrs)
-    return (types[0].with_shape((types[0].shape[0], *g.y, g.filters)),)
+    return (_geometry(types, attrs).result(types[0]),)
 
 
 def _reference(arrays: Sequence[Array], attrs: Attrs, sizes: Sizes) -> tuple[Array, ...]:

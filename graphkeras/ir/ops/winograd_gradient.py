@@ -23,16 +23,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Array, Attr, Attrs, Contraction, Kind, Op, Sample, Sizes, register
-from graphkeras.ir.ops.common import (
-    expect_count,
-    expect_dtype,
-    expect_same_dtype,
-    fail,
-    normal,
-    static,
-)
-from graphkeras.ir.ops.conv import kernel_grad_contraction
-from graphkeras.ir.ops.conv_geometry import Geometry, geometry
+from graphkeras.ir.ops.common import fail, normal
+from graphkeras.ir.ops.conv import kernel_grad_contraction, kernel_grad_geometry
+from graphkeras.ir.ops.conv_geometry import Geometry, float_pair, plain_attrs
 from graphkeras.ir.ops.slice_pad import pad_array
 from graphkeras.ir.ops.winograd import GATHER, SPREAD, TRANSFORM, no_gradient
 from graphkeras.ir.types import TensorType
@@ -41,19 +34,11 @@ OP = "winograd_kernel_grad"
 
 
 def _geometry(types: Sequence[TensorType], attrs: Attrs) -> Geometry:
-    expect_count(OP, types, 2)
-    x, dy = types
-    expect_dtype(OP, x, "float")
-    expect_same_dtype(OP, types)
+    x, dy = float_pair(OP, types)
     if x.rank != 4 or dy.rank != 4:
         fail(OP, f"expected x [N,H,W,C] and a cotangent [N,H',W',O], received {x} and {dy}")
-    filters = static(OP, dy.shape[-1], "the number of filters")
-    ones = dict.fromkeys(("strides", "lhs_dilation", "rhs_dilation"), (1, 1))
-    found = geometry(OP, x, (3, 3), filters, {**ones, "groups": 1, "padding": attrs["padding"]})
-    expected = x.with_shape((x.shape[0], *found.y, filters))
-    if dy != expected:
-        fail(OP, f"the cotangent must be {expected} for the input {x}, received {dy}")
-    return found
+    plain = plain_attrs(2, attrs["padding"])
+    return kernel_grad_geometry(OP, types, {"kernel_size": (3, 3), **plain})
 
 
 def _infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
