@@ -187,6 +187,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 _BY_NAME = {row.name: row for row in SETTINGS}
 _chosen: dict[str, Any] = {}
+_changes = 0
 
 
 def _row(name: str) -> Setting:
@@ -231,11 +232,23 @@ def set(name: str, value: Any) -> None:
         ConfigError: There is no such setting, or the value does not fit it.
     """
     _chosen[name] = _checked(_row(name), value, "graphkeras.config.set")
+    _count_change()
 
 
 def reset(name: str) -> None:
     """Forgets what `set` chose: the environment variable or the default holds again."""
     _chosen.pop(_row(name).name, None)
+    _count_change()
+
+
+def changes() -> int:
+    """How often settings were changed in the program: cheaper to compare than many settings."""
+    return _changes
+
+
+def _count_change() -> None:
+    global _changes
+    _changes += 1
 
 
 @contextmanager
@@ -249,6 +262,7 @@ def override(**values: Any) -> Iterator[None]:
     finally:
         _chosen.clear()
         _chosen.update(saved)
+        _count_change()
 
 
 def floatx() -> str:

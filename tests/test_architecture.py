@@ -21,6 +21,7 @@ import pytest
 
 import graphkeras
 from graphkeras.ir import OPS
+from graphkeras.training.steps import CODE_SETTINGS
 
 ROOT = Path(graphkeras.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -244,6 +245,8 @@ def test_every_setting_that_compilers_read_is_part_of_what_names_a_program() -> 
         for name in re.findall(r'setting\("(\w+)"\)', file.read_text(encoding="utf-8"))
     }
     assert read - apart <= named
+    # A model keeps its steps by these, and by the compiler of kernels.
+    assert {*named, "compiler"} == {*CODE_SETTINGS}
 
 
 def source(path: str) -> str:

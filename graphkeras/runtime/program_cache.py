@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from graphkeras.codegen.program import Pair, Program
 from graphkeras.codegen.stored import (
@@ -28,6 +29,8 @@ from graphkeras.native.target import cpu
 from graphkeras.runtime import disk_cache
 
 _log = logging.getLogger("graphkeras.cache")
+
+_Made = TypeVar("_Made")
 
 _COMPILER = ("ir", "passes", "codegen", "compiler.py")
 """What decides which program a graph becomes, beside the graph and the CPU."""
@@ -55,14 +58,7 @@ def find(key: str, graph: Graph, explain: Explain) -> Program | None:
         graph: The graph, as it was traced.
         explain: Gives what the passes do to it; called when that is asked for.
     """
-    data = disk_cache.read(_entry(key))
-    if data is None:
-        return None
-    try:
-        return load_program(data, graph, explain)
-    except StoredProgramError as error:
-        _log.debug("cache entry %s is unreadable; it is made again: %s", _entry(key), error)
-        return None
+    return _find(key, lambda data: load_program(data, graph, explain))
 
 
 def find_pair(key: str, explain: tuple[Explain, Explain]) -> Pair | None:
@@ -72,11 +68,15 @@ def find_pair(key: str, explain: tuple[Explain, Explain]) -> Pair | None:
         key: `pair_key(graph, constant)`.
         explain: What the passes do to each, as for `find`.
     """
+    return _find(key, lambda data: load_pair(data, explain))
+
+
+def _find(key: str, load: Callable[[bytes], _Made]) -> _Made | None:
     data = disk_cache.read(_entry(key))
     if data is None:
         return None
     try:
-        return load_pair(data, explain)
+        return load(data)
     except StoredProgramError as error:
         _log.debug("cache entry %s is unreadable; it is made again: %s", _entry(key), error)
         return None

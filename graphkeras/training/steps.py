@@ -30,6 +30,9 @@ from graphkeras.training.inputs import batch_types, fit, order_inputs
 from graphkeras.training.nonfinite import non_finite_error
 from graphkeras.training.targets import TargetCheck, target_checks
 
+CODE_SETTINGS = ("compiler", "cpu", "winograd")
+"""Settings that decide which code a step becomes."""
+
 Layout = list[tuple[tuple[int, ...], np.dtype[Any]] | None]
 """Sizes (without the batch's) and dtype of each array of a batch."""
 
@@ -90,7 +93,7 @@ class StepCache:
     def __init__(self) -> None:
         self._steps: dict[Any, Step] = {}
         self._weights: list[int] = []
-        self._runners: dict[Any, tuple[list[Any], Runner]] = {}
+        self._runners: dict[Any, tuple[list[Any], int, Runner]] = {}
         self._sized = False
         """Whether a layer needs sizes the model leaves open: one step for each size of the data."""
 
@@ -125,13 +128,14 @@ class StepCache:
         keep_finite = config.setting("nan_loss") == "raise"
         # A schedule set on the optimizer is part of the graph; a number is a variable's value.
         rate = getattr(model.optimizer, "_learning_rate", None) if mode == "train" else None
-        key = (mode, repr(types), keep_finite, config.floatx(), rate)
+        code = tuple(map(config.setting, CODE_SETTINGS))
+        key = (mode, repr(types), keep_finite, config.floatx(), rate, code)
         if key not in self._steps:
             self._steps[key] = _make(model, mode, types, keep_finite, batch)
         return self._steps[key]
 
     def runner(self, model: Any, mode: str, stops_at_nan: bool = False) -> Runner:
-        """The runner of single batches: a new one only where the model has other layers.
+        """The runner of single batches: a new one where the model has other layers, or settings.
 
         Looking at the layers of the model itself takes some microseconds; a new runner looks
         at everything inside them, which takes longer than the step of a small model. As in
@@ -143,11 +147,11 @@ class StepCache:
         if mode != "predict":
             rate = getattr(model.optimizer, "_learning_rate", None)
             key = (mode, stops_at_nan, config.floatx(), rate)
-        layers = list(model._layers)
-        known, runner = self._runners.get(key, (None, None))
-        if runner is None or known != layers:
+        layers, changes = list(model._layers), config.changes()
+        known, then, runner = self._runners.get(key, (None, 0, None))
+        if runner is None or known != layers or then != changes:
             runner = Runner(model, mode, stops_at_nan=stops_at_nan)
-            self._runners[key] = (layers, runner)
+            self._runners[key] = (layers, changes, runner)
         return runner
 
     def made(self) -> list[Step]:

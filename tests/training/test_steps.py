@@ -52,6 +52,22 @@ def train_graph(model: Any) -> Any:
     return trace_train_step(model, *types)
 
 
+def test_a_setting_of_the_compiler_counts_from_the_next_call() -> None:
+    model = gk.Sequential([gk.Input((6, 6, 4)), gk.layers.Conv2D(16, 3)])
+    x = np.ones((2, 6, 6, 4), "float32")
+
+    def made() -> list[str]:
+        return [type(step.executable).__name__ for step in model.training_state.steps.made()]
+
+    model.predict_on_batch(x)
+    with gk.config.override(winograd="always"):
+        model.predict_on_batch(x)
+        model.predict(x, verbose=0)
+    model.predict_on_batch(x)
+    # A transformed kernel is prepared.
+    assert made() == ["Executable", "PreparedExecutable"]
+
+
 def test_one_step_serves_every_batch_size(traces: list[str]) -> None:
     model = mlp()
     model.fit(X, Y, batch_size=16, epochs=2, validation_split=0.3, verbose=0)
