@@ -20,6 +20,7 @@ from typing import NamedTuple
 import pytest
 
 import graphkeras
+from graphkeras.compiler import PIPELINE
 from graphkeras.ir import OPS
 from graphkeras.training.steps import CODE_SETTINGS
 
@@ -251,3 +252,17 @@ def test_every_setting_that_compilers_read_is_part_of_what_names_a_program() -> 
 
 def source(path: str) -> str:
     return (ROOT / path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("folder", ["codegen/cpu/contract", "tuning"])
+def test_a_package_that_lists_its_files_lists_them_all(folder: str) -> None:
+    files = {file.name for file in (ROOT / folder).glob("*.py")} - {"__init__.py"}
+    assert (
+        set(re.findall(r"\w+\.py", ast.get_docstring(tree(ROOT / folder / "__init__.py")))) == files
+    )
+
+
+def test_the_design_page_describes_every_pass_of_the_pipeline() -> None:
+    page = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    described = re.findall(r"^\| \*?`?(\w+)", page, re.MULTILINE)
+    assert {each.name for each in PIPELINE} <= {*described}

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from graphkeras.ir.dims import Dim
 from graphkeras.ir.scalar import Expr, Var
 
 
@@ -134,12 +133,3 @@ def statements(body: list[Statement]) -> Iterator[Statement]:
         yield statement
         if isinstance(statement, For | ParallelFor | If):
             yield from statements(statement.body)
-
-
-def dims_symbols(dims: list[Dim]) -> list[str]:
-    """Sorted names of the run-time sizes in dims."""
-    names: set[str] = set()
-    for dim in dims:
-        if not isinstance(dim, int):
-            names |= dim.symbols
-    return sorted(names)

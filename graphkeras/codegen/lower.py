@@ -261,7 +261,7 @@ class Lowering:
         lead = len(rule.batch)
 
         def element(out: Position, k: Sequence[Expr]) -> Expr:
-            b, m, n = _invert(rule, hero.result, out, lead)
+            b, m, n = _invert(rule, out, lead)
             lhs = self.factor(hero.inputs[0], *rule.lhs(b, m, k))
             rhs = self.factor(hero.inputs[1], *rule.rhs(b, k, n))
             return self.writer.let(Apply(dtype, "({0} * {1})", (lhs, rhs)))
@@ -376,7 +376,7 @@ def _inner_axis(shape: Shape) -> int:
 
 
 def _invert(
-    rule: Contraction, result: Value, out: Position, lead: int
+    rule: Contraction, out: Position, lead: int
 ) -> tuple[list[Expr], list[Expr], list[Expr]]:
     """The (b, m, n) position that a result position belongs to.
 

@@ -154,7 +154,7 @@ class _Fusion:
         first, second = self.kernel_of[producer], self.kernel_of[node]
         if first is second:
             return True
-        merged = self._aligned(first, second, value, self._reads(node)[value])
+        merged = self._aligned(first, second, self._reads(node)[value])
         if merged is None:
             first.notes.setdefault(node, f"reads {producer.op} at other elements")
         elif len(self._outputs([*first.roots, *second.roots])) > MAX_OUTPUTS:
@@ -167,7 +167,7 @@ class _Fusion:
         return False
 
     def _aligned(
-        self, first: Kernel, second: Kernel, value: Value, offsets: set[Expr]
+        self, first: Kernel, second: Kernel, offsets: set[Expr]
     ) -> tuple[Pattern, Shape, int] | None:
         """Pattern, space and rows of the merged kernel, or None where the loops do not fit.
 

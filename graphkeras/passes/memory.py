@@ -153,12 +153,12 @@ def plan_memory(graph: Graph) -> MemoryPlan:
             places[value] = Buffer(Place.INPUT, graph.aliases[i])
         elif value not in places:
             places[value] = Buffer(Place.OUTPUT, i)
-    arena = Arena(tuple(_Assignment(graph, launches, places).buffers()))
+    arena = Arena(tuple(_Assignment(launches, places).buffers()))
     return MemoryPlan(places, arena, tuple(constants))
 
 
 class _Assignment:
-    def __init__(self, graph: Graph, launches: list[Node], places: dict[Value, Buffer]) -> None:
+    def __init__(self, launches: list[Node], places: dict[Value, Buffer]) -> None:
         self.places = places
         self.launches = launches
         self.last_use: dict[Value, int] = {}

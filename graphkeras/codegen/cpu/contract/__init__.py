@@ -1,20 +1,22 @@
 """Contractions on the CPU: how operands are read, how work is cut, and the loops around tiles.
 
-access.py     where the elements of an operand lie: strides, or no strides
-choices.py    the choices that a tuner may make in place of the cost model
-variants.py   those worth timing
-forms.py      the words of a plan: forms of an operand, runs of rows, cuts of k
-plan.py       every choice: operand forms, blocks, shared dim
-clip.py       the positions that exist for a tap: gradients of kernels without a padded copy
-tile.py       the register tile
-operands.py   the forms of an operand: read in place, padded copy, packed
-product.py    the loops of the kernel
-meeting.py    which pixels, positions and taps of a convolution meet
-winners.py    the gradients behind a maximum over windows that need its winners only
-sparse.py     the loops of these
-depthwise.py  where no matrix is left: convolutions of each channel by itself
-winograd.py   convolutions with a transformed kernel
-winograd_gradient.py   gradients of kernels from transformed patches
+access.py             where the elements of an operand lie: strides, or no strides
+source.py             which memory it is, behind ops that only move elements
+panels.py             right operands that lie in panels; prepack.py makes them of constant ones
+choices.py            the choices that a tuner may make in place of the cost model
+variants.py           those worth timing
+forms.py              the words of a plan: forms of an operand, runs of rows, cuts of k
+plan.py               every choice: operand forms, blocks, shared dim
+clip.py               the positions that exist for a tap: gradients of kernels without a padded copy
+tile.py               the register tile
+operands.py           the forms of an operand: read in place, padded copy, packed
+product.py            the loops of the kernel
+meeting.py            which pixels, positions and taps of a convolution meet
+winners.py            the gradients behind a maximum over windows that need its winners only
+sparse.py             the loops of these
+depthwise.py          where no matrix is left: convolutions of each channel by itself
+winograd.py           convolutions with a transformed kernel
+winograd_gradient.py  gradients of kernels from transformed patches
 """
 
 from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
