@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graphkeras.config import setting
+from graphkeras.config import changes, setting
 from graphkeras.ir.op import Array
 from graphkeras.locks import fork_safe
 from graphkeras.runtime import kernel_cache
@@ -197,6 +197,8 @@ class Job:
 
 _pool: Pool | None = None
 _chosen: int | None = None
+_settings = -1
+"""`config.changes` when the number of threads was last looked up."""
 _lock = fork_safe(threading.Lock())
 
 
@@ -232,15 +234,20 @@ def set_num_threads(threads: int | None) -> None:
 
 
 def current() -> Pool:
-    """The pool of this process, made with `get_num_threads()` threads where there is none."""
-    return _pool or _make()
+    """The pool of this process, of `get_num_threads()` threads."""
+    pool = _pool
+    return pool if pool is not None and _settings == changes() else _make()
 
 
 def _make() -> Pool:
-    global _pool
+    global _pool, _settings
     with _lock:
+        _settings, threads = changes(), get_num_threads()
+        if _pool is not None and _pool.threads != threads:
+            _pool.close()
+            _pool = None
         if _pool is None:
-            _pool = Pool(get_num_threads())
+            _pool = Pool(threads)
         return _pool
 
 

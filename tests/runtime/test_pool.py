@@ -209,6 +209,17 @@ def test_thread_count_follows_the_program_then_the_setting(monkeypatch):
     assert pool.get_num_threads() == 4
 
 
+def test_a_changed_setting_counts_from_the_next_launch():
+    with config.override(num_threads=3):
+        first = pool.current()
+        assert first.threads == 3
+        with config.override(nan_loss="warn"):
+            assert pool.current() is first
+        with config.override(num_threads=2):
+            assert pool.current().threads == 2
+        assert pool.current().threads == 3
+
+
 def test_no_threads_at_all_is_an_error():
     with pytest.raises(ValueError, match="number of threads must be at least 1, received 0"):
         pool.set_num_threads(0)
