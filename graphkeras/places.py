@@ -11,10 +11,15 @@ from types import FrameType
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
+_NOT_THE_USERS = ("contextlib.py", "functools.py", "graphkeras")
+"""Files between the user's and the package's; the last is the installed command."""
+
+
 @cache
 def _is_internal(filename: str) -> bool:
-    name = os.path.basename(filename)
-    return filename.startswith((_PACKAGE, "<frozen")) or name in ("contextlib.py", "functools.py")
+    return (
+        filename.startswith((_PACKAGE, "<frozen")) or os.path.basename(filename) in _NOT_THE_USERS
+    )
 
 
 def user_place(skip: int = 1, stop: FrameType | None = None) -> tuple[str, int] | None:

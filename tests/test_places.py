@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from graphkeras import callbacks, layers
+from graphkeras.places import user_place
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,10 @@ def test_the_line_is_that_of_the_call() -> None:
     with pytest.warns(UserWarning, match="input_shape") as records:
         layers.Dense(2, input_shape=(3,))
     assert records[0].lineno == line
+
+
+def test_the_command_is_no_place_of_the_user() -> None:
+    found: dict[str, Any] = {"user_place": user_place}
+    exec(compile("place = user_place()", "/usr/bin/graphkeras", "exec"), found)
+    assert found["place"] is not None
+    assert found["place"][0] == __file__
