@@ -138,7 +138,7 @@ class _Walk:
             offset = None
             if first is not None and last is not None:
                 offset = atom_form(Between(first, last))
-            self._access(reach.buffer, False, offset)
+            self._access(reach.buffer, reach.writes, offset)
 
     def _narrowed(self, condition: Expr, scope: Scope) -> Scope:
         """The scope where a condition holds: it bounds the newest variable it has."""

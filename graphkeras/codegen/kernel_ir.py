@@ -42,6 +42,7 @@ class Reach:
     buffer: str
     first: Expr
     last: Expr
+    writes: bool = False
 
 
 @dataclass
@@ -51,7 +52,8 @@ class Call:
     template: str
     args: tuple[Expr, ...]
     reads: tuple[Reach, ...] | None = None
-    """What it reads; beyond that it touches scratch memory only. None: all its text names."""
+    """What it reads, and what it writes (`Reach.writes`); beyond that it touches scratch memory
+    only. None: all its text names."""
 
 
 @dataclass

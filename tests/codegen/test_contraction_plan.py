@@ -9,12 +9,11 @@ import pytest
 from graphkeras import config
 from graphkeras.codegen.cpu.contract.access import linear, merged, strides
 from graphkeras.codegen.cpu.contract.clip import Clip
-from graphkeras.codegen.cpu.contract.forms import Form
+from graphkeras.codegen.cpu.contract.forms import Form, Plan
 from graphkeras.codegen.cpu.contract.plan import (
     C_ELEMENTS,
     FEW_ROWS,
     VIEW_ELEMENTS,
-    Plan,
     make_plan,
 )
 from graphkeras.codegen.cpu.target import AVX2, AVX512, GENERIC
@@ -66,7 +65,7 @@ def test_a_convolution_without_padding_is_read_in_place() -> None:
 
 
 def test_a_kernel_that_spans_more_than_the_first_level_cache_is_packed() -> None:
-    assert conv((N, 13, 13, 32), (3, 3, 32, 64)).b is Form.PACKED
+    assert conv((N, 13, 13, 32), (3, 3, 32, 64)).b is Form.COPIED
     # All columns of B are one panel's: nothing lies between them.
     assert conv((N, 13, 13, 64), (3, 3, 64, 32)).b is Form.IN_PLACE
 
@@ -163,10 +162,36 @@ def test_rows_that_are_neighbours_are_packed_side_by_side() -> None:
 
 def test_columns_far_apart_or_transposed_are_packed() -> None:
     assert product((N, 64), (64, 512), 1, 0).b is Form.IN_PLACE
-    assert product((N, 300), (300, 512), 1, 0).b is Form.PACKED
+    assert product((N, 600), (600, 512), 1, 0).b is Form.PACKED
     # A single panel has no columns beside it.
     assert product((N, 8000), (8000, 32), 1, 0).b is Form.IN_PLACE
     assert product((N, 64), (32, 64), 1, 1).b is Form.PACKED
+
+
+def test_columns_that_are_neighbours_are_copied_by_the_first_tile() -> None:
+    plan = product((N, 300), (300, 512), 1, 0)
+    assert plan.b is Form.COPIED
+    # A step on is the next line of B, and the next row of the panel.
+    assert plan.copy_loops == ((300, 1, 512, plan.width),)
+    assert product((N, 64), (32, 64), 1, 1).copy_loops == ()
+
+
+def test_chunks_that_add_to_the_result_are_longer_where_b_is_wide() -> None:
+    dims = {"lhs_batch": (), "rhs_batch": (), "lhs_contract": (0,), "rhs_contract": (0,)}
+
+    def chunk(columns: int, in_memory: bool) -> int:
+        b = Builder("plan")
+        x, y = (b.input(TensorType((N, n)), f"x{n}") for n in (96, columns))
+        node = b.build([b.emit("dot_general", x, y, **dims)]).nodes[0]
+        rule = get_op("dot_general").contraction
+        assert rule is not None
+        buffers = {x: "x0", y: "x1"}
+        return make_plan(
+            rule(node), node.types[0], node.inputs, buffers, in_memory=in_memory
+        ).k_elements
+
+    assert chunk(512, in_memory=True) == 256
+    assert chunk(512, in_memory=False) == chunk(64, in_memory=True) == 128
 
 
 def test_what_is_shared_out() -> None:

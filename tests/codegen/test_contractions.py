@@ -94,6 +94,12 @@ PRODUCTS = {
     "sum over the batch": product(
         (K, 13), (K, 40), (0, 0), [{"K": k} for k in (1, 2, 511, 512, 513, 1500)]
     ),
+    "sums in the result, copied columns": product(
+        (K, 70), (K, 170), (0, 0), [{"K": k} for k in (0, 1, 256, 300, 513)]
+    ),
+    "columns copied by few rows": product(
+        (M, 300), (300, 530), (1, 0), [{"M": m} for m in (1, 5, 29)]
+    ),
     "few rows, many columns": product((3, 17), (17, N), (1, 0), [{"N": n} for n in (1, 31, 5003)]),
     "batches, both operands transposed": product(
         (B, 17, 5), (B, 19, 17), (1, 2), [{"B": b} for b in (1, 2, 7)], batch=True

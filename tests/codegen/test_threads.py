@@ -110,6 +110,14 @@ class Graphs:
         self.batch = 1303
         return self.emit("tanh", self.dot(self.input(N, 61), self.input(N, 35), 0, 0))
 
+    def sums_in_the_result(self) -> Value:
+        self.batch = 601
+        return self.dot(self.input(N, 131), self.input(N, 290), 0, 0)
+
+    def columns_copied(self) -> Value:
+        self.batch = 131
+        return self.dot(self.input(N, 270), self.input(270, 520), 1, 0)
+
     def convolution(self) -> Value:
         self.batch = 11
         x, w = self.input(N, 13, 11, 5), self.input(3, 3, 5, 19)

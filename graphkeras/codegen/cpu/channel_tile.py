@@ -97,7 +97,7 @@ def line_tile(
             return sums
 
         zeros = [tile.zero] * (rows * vectors)
-        sums = tile.loop(lines, (x[0], w[0]), a, b, zeros, line, may_be_empty=True)
+        sums = tile.loop(lines, (x[0], w[0]), (a, b), zeros, line, may_be_empty=True)
         for i, value in enumerate(sums):
             row, j = divmod(i, vectors)
             tile.store_columns(value, tile.at(c, row * c_stride), j, padded=padded)
@@ -148,7 +148,7 @@ def line_sums(
         places = [i * c_stride + j * lanes for i in range(taps[0]) for j in range(width)]
         start = [tile.load(c, place) for place in places]
         values = [*start, *[tile.zero] * (len(places) * (chains - 1))]
-        values = tile.loop(lines, (x[0], y[0]), a, b, values, line, may_be_empty=True)
+        values = tile.loop(lines, (x[0], y[0]), (a, b), values, line, may_be_empty=True)
         for i, place in enumerate(places):
             total = values[i]
             for other in values[i + len(places) :: len(places)]:
@@ -189,4 +189,6 @@ def _add_products(
     a, b = tile.at(a, pixel * along), tile.at(b, row * y_along)
     if count == 1:
         return step(a, b, values)
-    return tile.loop(ir.Constant(I64, count), (pixels * along, rows * y_along), a, b, values, step)
+    return tile.loop(
+        ir.Constant(I64, count), (pixels * along, rows * y_along), (a, b), values, step
+    )

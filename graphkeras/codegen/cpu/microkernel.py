@@ -19,7 +19,7 @@ registers nor shares the loads; see `docs/architecture.md` for measurements.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,8 +29,12 @@ from graphkeras.native.intrinsic import Intrinsic, declared
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
-Loop = tuple[int | None, int, int]
-"""Extent (None: an argument; loops outside it have None too), stride in A, stride in B."""
+Loop = tuple[int | None, *tuple[int, ...]]
+"""Extent (None: an argument; loops outside it have None too), stride in A, stride in B, and the
+stride in the copy of B where the tile makes one."""
+
+Places = tuple[Any, ...]
+"""Pointers that move along k: into A, into B, and into the copy of B if there is one."""
 
 UNROLL = 4
 """Steps of k per loop iteration: hides the loop's own instructions."""
@@ -131,9 +135,12 @@ class Tile:
         function = declared(self.builder, name, self.vector, [self.vector] * 3)
         return self.builder.call(function, [a, b, c])
 
-    def step(self, a: Any, b: Any, accumulators: list[Any]) -> list[Any]:
+    def step(self, places: Places, accumulators: list[Any]) -> list[Any]:
         """One k: `accumulators += a outer b`."""
+        a, b, *copy = places
         row = [self.columns(b, j) for j in range(self.vectors)]
+        for j, value in enumerate(row if copy else ()):
+            self.store(value, copy[0], j * self.lanes)
         result = []
         for i, place in enumerate(self.rows):
             factor = self.splat(self.builder.load(self.at(a, place), align=self.align))
@@ -142,44 +149,69 @@ class Tile:
                 result.append(self.multiply_add(factor, row[j], old))
         return result
 
-    def _ask_for(self, b: Any) -> None:
-        """Has the cache fetch a row of B that comes later; past its end that does nothing."""
+    def ask_for(self, pointer: Any, offset: int, *, writes: bool = False) -> None:
+        """Has the cache fetch an element that comes later; past the end that does nothing."""
         kinds = [ir.PointerType(ir.IntType(8)), I32, I32, I32]
         function = declared(self.builder, "llvm.prefetch.p0", ir.VoidType(), kinds)
-        read, near, data = (ir.Constant(I32, n) for n in (0, 3, 1))
-        for j in range(self.vectors):
-            place = self.at(self.at(b, self.ahead), j * self.lanes)
-            place = self.builder.bitcast(place, kinds[0])
-            self.builder.call(function, [place, read, near, data])
+        write, near, data = (ir.Constant(I32, n) for n in (int(writes), 3, 1))
+        place = self.builder.bitcast(self.at(pointer, offset), kinds[0])
+        self.builder.call(function, [place, write, near, data])
 
-    def nest(self, loops: tuple[Loop, ...], a: Any, b: Any, values: list[Any]) -> list[Any]:
+    def _ask_for_row(self, b: Any) -> None:
+        """Has the cache fetch a row of B that comes later."""
+        for j in range(self.vectors):
+            self.ask_for(self.at(b, self.ahead), j * self.lanes)
+
+    def sums(self, c: Any, rows: Sequence[tuple[int, int]], held: Any) -> list[Any]:
+        """What C holds at rows and vectors; zeros where `held` is 0."""
+        builder, before = self.builder, self.builder.block
+        load, done = builder.append_basic_block("held"), builder.append_basic_block("sums")
+        builder.cbranch(builder.icmp_signed(">", held, ir.Constant(I64, 0)), load, done)
+        builder.position_at_end(load)
+        loaded = [self.columns(self.at(c, start), j) for start, j in rows]
+        builder.branch(done)
+        builder.position_at_end(done)
+        values = [builder.phi(self.vector) for _ in rows]
+        for value, old in zip(values, loaded, strict=True):
+            value.add_incoming(self.zero, before)
+            value.add_incoming(old, load)
+        return values
+
+    def moved(self, places: Sequence[Any], strides: Sequence[int], count: Any) -> Places:
+        """Places `count` strides on."""
+        if isinstance(count, int):
+            return tuple(self.at(p, count * s) for p, s in zip(places, strides, strict=True))
+        times = [self.builder.mul(count, ir.Constant(I64, s)) for s in strides]
+        return tuple(self.at(p, t) for p, t in zip(places, times, strict=True))
+
+    def nest(self, loops: tuple[Loop, ...], places: Places, values: list[Any]) -> list[Any]:
         """All steps of a nest whose extents are known and not zero."""
         if not loops:
-            return self.step(a, b, values)
-        (extent, a_stride, b_stride), inner = loops[0], loops[1:]
+            return self.step(places, values)
+        (extent, *strides), inner = loops[0], loops[1:]
         assert extent is not None
         group = self._group(loops)
         whole = extent // group * group
 
-        def steps(a: Any, b: Any, first: int, stop: int, values: list[Any]) -> list[Any]:
+        def steps(places: Places, first: int, stop: int, values: list[Any]) -> list[Any]:
             for u in range(first, stop):
-                row = self.at(b, u * b_stride)
+                here = self.moved(places, strides, u)
                 if not inner and u < self.asked:
-                    self._ask_for(row)
-                values = self.nest(inner, self.at(a, u * a_stride), row, values)
+                    self._ask_for_row(here[1])
+                values = self.nest(inner, here, values)
             return values
 
         if extent <= group:
-            return steps(a, b, 0, extent, values)
+            return steps(places, 0, extent, values)
         count = ir.Constant(I64, extent // group)
-        strides = (group * a_stride, group * b_stride)
-        values = self.loop(count, strides, a, b, values, lambda a, b, v: steps(a, b, 0, group, v))
-        return steps(a, b, whole, extent, values)
+        far = [group * stride for stride in strides]
+        values = self.loop(count, far, places, values, lambda *p: steps(p[:-1], 0, group, p[-1]))
+        return steps(places, whole, extent, values)
 
     def _group(self, loops: tuple[Loop, ...]) -> int:
         """Iterations of the outermost loop that become straight code."""
         total = 1
-        for extent, _, _ in loops:
+        for extent, *_ in loops:
             assert extent is not None
             total *= extent
         first = loops[0][0]
@@ -198,9 +230,9 @@ class Tile:
         a vector, since all registers are taken. With 3 channels, or 1, that cost a fifth.
         """
         steps = [0]
-        for extent, stride, _ in loops:
+        for extent, *strides in loops:
             assert extent is not None
-            steps = [step + u * stride for step in steps for u in range(extent)]
+            steps = [step + u * strides[0] for step in steps for u in range(extent)]
         return len({row + step for row in self.rows for step in steps}) == len(self.rows) * len(
             steps
         )
@@ -208,15 +240,14 @@ class Tile:
     def loop(
         self,
         count: Any,
-        strides: tuple[int, int],
-        a: Any,
-        b: Any,
+        strides: Sequence[int],
+        places: Places,
         values: list[Any],
-        body: Callable[[Any, Any, list[Any]], list[Any]],
+        body: Callable[..., list[Any]],
         *,
         may_be_empty: bool = False,
     ) -> list[Any]:
-        """Runs `body(a, b, values)` `count` times, moving a and b on by `strides` elements."""
+        """Runs `body(*places, values)` `count` times, moving places on by `strides` elements."""
         builder = self.builder
         before = builder.block
         head, done = builder.append_basic_block("k"), builder.append_basic_block("k.done")
@@ -226,16 +257,15 @@ class Tile:
         else:
             builder.cbranch(some, head, done)
         builder.position_at_end(head)
-        starts = [count, a, b, *values]
+        starts = [count, *places, *values]
         phis = [builder.phi(value.type) for value in starts]
         for phi, value in zip(phis, starts, strict=True):
             phi.add_incoming(value, before)
-        left, a_now, b_now, *now = phis
-        results = body(a_now, b_now, now)
+        left, here, now = phis[0], tuple(phis[1 : 1 + len(places)]), phis[1 + len(places) :]
+        results = body(*here, now)
         following = [
             builder.sub(left, ir.Constant(I64, 1)),
-            self.at(a_now, strides[0]),
-            self.at(b_now, strides[1]),
+            *self.moved(here, strides, 1),
             *results,
         ]
         end = builder.block
@@ -252,38 +282,37 @@ class Tile:
         return merged
 
     def counted(
-        self, extents: list[Any], loops: tuple[Loop, ...], a: Any, b: Any, values: list[Any]
+        self, extents: list[Any], loops: tuple[Loop, ...], places: Places, values: list[Any]
     ) -> list[Any]:
         """A nest whose outermost extents are run-time numbers."""
-        (_, a_stride, b_stride), inner = loops[0], loops[1:]
+        (_, *strides), inner = loops[0], loops[1:]
         builder, (extent, *others) = self.builder, extents
 
         def steps(count: int) -> Any:
-            def body(a: Any, b: Any, values: list[Any]) -> list[Any]:
+            def body(*arguments: Any) -> list[Any]:
+                places: Sequence[Any] = arguments[:-1]
+                values: list[Any] = arguments[-1]
                 for u in range(count):
-                    place = self.at(a, u * a_stride), self.at(b, u * b_stride)
+                    here = self.moved(places, strides, u)
                     if not inner and u < self.asked:
-                        self._ask_for(place[1])
+                        self._ask_for_row(here[1])
                     if inner and inner[0][0] is None:
-                        values = self.counted(others, inner, *place, values)
+                        values = self.counted(others, inner, here, values)
                     else:
-                        values = self.nest(inner, *place, values)
+                        values = self.nest(inner, here, values)
                 return values
 
             return body
 
         if inner:
-            return self.loop(
-                extent, (a_stride, b_stride), a, b, values, steps(1), may_be_empty=True
-            )
+            return self.loop(extent, strides, places, values, steps(1), may_be_empty=True)
         groups = builder.udiv(extent, ir.Constant(I64, UNROLL))
-        strides = (UNROLL * a_stride, UNROLL * b_stride)
-        values = self.loop(groups, strides, a, b, values, steps(UNROLL), may_be_empty=True)
+        far = [UNROLL * stride for stride in strides]
+        values = self.loop(groups, far, places, values, steps(UNROLL), may_be_empty=True)
         done = builder.mul(groups, ir.Constant(I64, UNROLL))
-        a = self.at(a, builder.mul(done, ir.Constant(I64, a_stride)))
-        b = self.at(b, builder.mul(done, ir.Constant(I64, b_stride)))
+        places = self.moved(places, strides, done)
         left = builder.sub(extent, done)
-        return self.loop(left, (a_stride, b_stride), a, b, values, steps(1), may_be_empty=True)
+        return self.loop(left, strides, places, values, steps(1), may_be_empty=True)
 
 
 def product_tile(
@@ -296,6 +325,7 @@ def product_tile(
     accumulate: bool,
     panel: tuple[int, int] = (0, 0),
     asked: int = 0,
+    in_memory: bool = False,
 ) -> Intrinsic:
     """The tile `tile(extent, ..., a, a_offset, b, b_offset, c, c_offset)` for kernel text.
 
@@ -303,31 +333,47 @@ def product_tile(
     of `rows` (the row's offset in A) and `valid` columns of B, of which no more are read: all
     contiguous, or in panels of `panel[0]` columns that begin `panel[1]` elements apart. `loops` is
     the nest over k, outermost first; an `extent` is given for each loop that has None, and one that
-    is not used where none has. Rows of `c` lie `c_stride` elements apart and are written in whole
-    vectors. With `accumulate` the product is added to `c`, else it is stored.
+    is not used where none has. Where loops have a third stride, each row of B is also written, in
+    whole vectors, to a copy of B: two more arguments. Rows of `c` lie `c_stride` elements apart and
+    are written in whole vectors. With `accumulate` the product is added to `c`, else it is stored.
 
     Where `asked` is not 0 a last argument is the number of elements that B is fetched into the
     cache ahead of its use: for the first `asked` rows of each group of UNROLL steps.
+
+    With `in_memory`, C is the result of the kernel: valid columns only are written, after the cache
+    was told to fetch them, and with `accumulate` an argument in front of `a` says whether C holds
+    sums already: 0 or more.
     """
     vectors = -(-valid // lanes)
-    unknown = sum(extent is None for extent, _, _ in loops)
+    unknown = sum(extent is None for extent, *_ in loops)
+    may_hold = in_memory and accumulate
+    counts = max(1, unknown) + may_hold
 
     def emit(builder: Any, arguments: list[Any]) -> None:
         tile = Tile(builder, dtype, lanes, vectors, rows, valid, panel, asked)
         if asked:
             *arguments, tile.ahead = arguments
-        *extents, a, a_offset, b, b_offset, c, c_offset = arguments
-        a, b, c = (tile.at(p, o) for p, o in ((a, a_offset), (b, b_offset), (c, c_offset)))
-        places = [i * c_stride + j * lanes for i in range(len(rows)) for j in range(vectors)]
-        values = [tile.load(c, p) if accumulate else tile.zero for p in places]
-        if unknown:
-            values = tile.counted(extents, loops, a, b, values)
+        extents, pointers = arguments[:counts], arguments[counts:]
+        pairs = zip(pointers[::2], pointers[1::2], strict=True)
+        a, b, c, *copy = [tile.at(pointer, offset) for pointer, offset in pairs]
+        places = [(i * c_stride, j) for i in range(len(rows)) for j in range(vectors)]
+        for start, j in places if in_memory else ():
+            tile.ask_for(c, start + j * lanes, writes=True)
+        if may_hold:
+            values = tile.sums(c, places, extents.pop())
+        elif accumulate:
+            values = [tile.load(c, start + j * lanes) for start, j in places]
         else:
-            values = tile.nest(loops, a, b, values)
-        for place, value in zip(places, values, strict=True):
-            tile.store(value, c, place)
+            values = [tile.zero] * len(places)
+        if unknown:
+            values = tile.counted(extents, loops, (a, b, *copy), values)
+        else:
+            values = tile.nest(loops, (a, b, *copy), values)
+        for (start, j), value in zip(places, values, strict=True):
+            tile.store_columns(value, tile.at(c, start), j, padded=not in_memory)
 
-    arguments = (*["int64"] * max(1, unknown), *[f"{dtype}*", "int64"] * 3)
+    pointers = 3 + (len(loops[0]) > 3)
+    arguments = (*["int64"] * counts, *[f"{dtype}*", "int64"] * pointers)
     return Intrinsic("tile", (*arguments, *["int64"] * min(1, asked)), "void", emit)
 
 

@@ -113,7 +113,7 @@ def _patch_tile(
             return values
 
         if whole:
-            tile.loop(ir.Constant(I64, whole), (lanes, lanes), x, v, [], body)
+            tile.loop(ir.Constant(I64, whole), (lanes, lanes), (x, v), [], body)
         if rest:
             done = whole * lanes
             last = Tile(builder, dtype, lanes, 1, (), rest)
@@ -169,7 +169,7 @@ def output_tile(dtype: str, lanes: int, width: int, plane: int, line: int) -> In
                         tile.store(value, y, i * line + j * width + column)
             return values
 
-        tile.loop(count, (width, 2 * width), m, y, [], body, may_be_empty=True)
+        tile.loop(count, (width, 2 * width), (m, y), [], body, may_be_empty=True)
 
     return Intrinsic("combine", ("int64", *[f"{dtype}*", "int64"] * 2), "void", emit)
 
@@ -202,7 +202,7 @@ def kernel_tile(dtype: str, lanes: int, plane: int, line: int) -> Intrinsic:
                     tile.store(value, w, (i * 3 + j) * line)
             return values
 
-        tile.loop(count, (lanes, lanes), u, w, [], body, may_be_empty=True)
+        tile.loop(count, (lanes, lanes), (u, w), [], body, may_be_empty=True)
 
     return Intrinsic("turn_back", ("int64", *[f"{dtype}*", "int64"] * 2), "void", emit)
 

@@ -11,6 +11,8 @@ clip.py               the positions that exist for a tap: gradients of kernels w
 tile.py               the register tile
 operands.py           the forms of an operand: read in place, padded copy, packed
 product.py            the loops of the kernel
+calls.py              the calls of tiles in them
+result.py             whether tiles write to the result or to scratch memory
 meeting.py            which pixels, positions and taps of a convolution meet
 winners.py            the gradients behind a maximum over windows that need its winners only
 sparse.py             the loops of these

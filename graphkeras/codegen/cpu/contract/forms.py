@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from graphkeras.codegen.cpu.contract.access import Strides
+from graphkeras.codegen.cpu.contract.clip import Clip
+from graphkeras.codegen.cpu.contract.source import Source
 from graphkeras.ir.dims import Dim
 
 
@@ -14,6 +17,7 @@ class Form(Enum):
     IN_PLACE = "in place"
     PADDED = "padded"
     PACKED = "packed"
+    COPIED = "copied"
     PANELS = "panels"
 
 
@@ -60,3 +64,52 @@ class Layout:
     """Lines of the view from one line of the result, or of k, to the next."""
     group: int
     """Lines of the result, or of k, that are laid out together."""
+
+
+Loop = tuple[int | None, *tuple[int, ...]]
+"""Extent (None: an argument of the tile), and strides."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The choices for one contraction."""
+
+    a: Form
+    b: Form
+    a_buffer: str
+    """Memory that A is read from where it is read in place."""
+    b_source: Source | None
+    """Where B lies, if it lies somewhere at strides: in place, or to be packed from there."""
+    b_panels: str
+    """Memory that holds the panels of B, where it lies in panels."""
+    dtype: str
+    itemsize: int
+    lanes: int
+    width: int
+    """Columns of a tile, a multiple of lanes."""
+    block: int
+    """Columns that are finished together, a multiple of width."""
+    runs: Runs
+    a_strides: Strides
+    """For (b, m, k); of the copy where there is one."""
+    b_strides: Strides
+    """For (b, k, n); of the copy where there is one."""
+    a_pitch: int
+    """Elements of a packed row of A."""
+    a_by_k: bool
+    """Whether A is packed with its rows side by side: element (k, row), not (row, k)."""
+    cut: Cut | None
+    """None: k is whole."""
+    clips: tuple[Clip, ...]
+    """Where a tile takes those positions of k that exist for its tap: every spatial dim."""
+    k_elements: int
+    """Steps of k in a chunk, or in all."""
+    loops: tuple[Loop, ...]
+    """The tile's nest over k: extent, stride in A, stride in B."""
+    copy_loops: tuple[Loop, ...]
+    """That of the first tile where it copies B: stride in A, in B's source, in the copy."""
+    strip: int
+    """Tiles of rows that are finished together."""
+    layout: Layout | None
+    shared: str
+    """`"b"`, `"m"` or `"n"`."""

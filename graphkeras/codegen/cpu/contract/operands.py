@@ -4,6 +4,7 @@
     PADDED     lines of the view of A are written out, zeros included     [image][line][...]
     PACKED     A   [row][k], or [k][row] where rows are neighbours in memory
                B   panels of a tile's width: [panel][k][column], zeros past the last column
+    COPIED     B as packed, by the first tile that reads it
     PANELS     as packed, all columns and all of k, before the kernel is called
 
 Packing and laying out read *through* the graph: what was fused in front of the operand is
@@ -18,8 +19,7 @@ from dataclasses import dataclass, replace
 
 from graphkeras.codegen.cpu.contract.access import merged, offset, varies
 from graphkeras.codegen.cpu.contract.clip import Clip
-from graphkeras.codegen.cpu.contract.forms import Form
-from graphkeras.codegen.cpu.contract.plan import Plan
+from graphkeras.codegen.cpu.contract.forms import Form, Plan
 from graphkeras.codegen.emit import KernelWriter
 from graphkeras.codegen.lower import Lowering
 from graphkeras.ir.dims import number, product
@@ -111,7 +111,7 @@ class Operands:
     def b_offset(self, b: Sequence[Expr], column: Expr, first: Expr, chunk: Chunk | None) -> Expr:
         """Where B begins for the panel at `column` of a block that begins at `first`."""
         steps = self.plan.b_strides
-        if self.plan.b is Form.PACKED:
+        if self.plan.b in (Form.PACKED, Form.COPIED):
             start = (column - first) * self.plan.k_elements
             return start + self._chunk_offset(steps.dims[1], chunk, self.plan.b)
         if self.plan.b is Form.PANELS:
@@ -120,6 +120,13 @@ class Operands:
         start = column + offset(b, steps.dims[0]) + steps.start
         return start + self._chunk_offset(steps.dims[1], chunk, self.plan.b)
 
+    def b_source_offset(self, b: Sequence[Expr], column: Expr, chunk: Chunk | None) -> Expr:
+        """Where the part of B's source begins that a tile is to copy."""
+        assert self.plan.b_source is not None
+        steps = self.plan.b_source.strides
+        start = column + offset(b, steps.dims[0]) + steps.start
+        return start + self._chunk_offset(steps.dims[1], chunk, Form.IN_PLACE)
+
     def _chunk_offset(self, steps: Sequence[int], chunk: Chunk | None, form: Form) -> Expr:
         if chunk is None:
             return as_index(0)
@@ -127,7 +134,7 @@ class Operands:
         skipped = offset(chunk.skipped, steps[cut : cut + len(chunk.skipped)])
         layout = self.plan.layout
         images = form is Form.PADDED and layout is not None and layout.images is not None
-        if form is Form.PACKED or images:
+        if form in (Form.PACKED, Form.COPIED) or images:
             # What is packed or laid out begins with the chunk.
             return skipped
         return offset([*chunk.before, chunk.first], steps[: cut + 1]) + skipped
@@ -247,9 +254,7 @@ class Operands:
             writer.store(self.a, place, element)
 
     def pack_b(self, b: Sequence[Expr], columns: tuple[Expr, Expr], chunk: Chunk | None) -> None:
-        """Packs a block of columns, if B is packed."""
-        if self.plan.b is not Form.PACKED:
-            return
+        """Packs a block of columns, where B is packed or copied."""
         writer, width = self.writer, as_index(self.plan.width)
         if self._transposed_source() is None:
             self._pack_lines(b, columns, chunk)

@@ -3,7 +3,8 @@
     operand forms   IN_PLACE  read where it lies, by constant strides
                     PADDED    the view with its zeros is laid out, some lines at a time
                     PACKED    copied element by element into the order in which a tile reads
-                    PANELS    B lies in that order already: it is constant (panels.py)
+                    COPIED    as packed, by the first tile of rows while it multiplies
+    PANELS    B lies in that order already: it is constant (panels.py)
     tile            rows x columns that keep the accumulators in registers, chosen so that
                     tiles cover a run and the columns in as few cycles as possible
     k               whole inside the tile; or, where it is long or known at run time, one of
@@ -21,14 +22,13 @@ Where windows follow (`ir.regroup`) a run is a line of windows, and a tile holds
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product as combinations
 from operator import mul
 
 from graphkeras.codegen.cpu.contract.access import Strides, linear, merged, strides, without
 from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
 from graphkeras.codegen.cpu.contract.clip import Clip, find_clips
-from graphkeras.codegen.cpu.contract.forms import Cut, Form, Layout, Runs
+from graphkeras.codegen.cpu.contract.forms import Cut, Form, Layout, Loop, Plan, Runs
 from graphkeras.codegen.cpu.contract.panels import find_panels
 from graphkeras.codegen.cpu.contract.source import Source, find_source
 from graphkeras.codegen.cpu.contract.tile import MOST_ROWS, NARROW_ROWS, TileChoice
@@ -47,8 +47,15 @@ K_INNER = 256
 K_CHUNK = 128
 """Steps of k in a chunk: all tiles of a strip walk over it, so both operands' parts are to stay
 in the first-level cache, or near."""
+K_CHUNK_IN_MEMORY = 256
+"""As K_CHUNK, where chunks add to the result itself and B is too wide to be read in place: half as
+often. 64 rows and columns are 2-5 % slower so: 128 steps of them stay in the first-level cache."""
+COPIED_STEPS = 512
+"""Most steps of k for which tiles copy B: a tile meets as many pages. 1024 steps 2-3 % slower."""
 B_ELEMENTS = 1 << 18
 """Elements of B that are used together: 1 MiB of float32."""
+B_ELEMENTS_IN_MEMORY = 1 << 17
+"""As B_ELEMENTS, where chunks add to the result, of which as much is to stay in L2."""
 C_ELEMENTS = 1 << 17
 """Elements of the strip of the result that chunks of k add to. What a chunk packs serves all tiles
 of a strip."""
@@ -79,55 +86,13 @@ SHORT_RUN = 8
 """Rows; several shorter runs share a tile where they can."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The choices for one contraction."""
-
-    a: Form
-    b: Form
-    a_buffer: str
-    """Memory that A is read from where it is read in place."""
-    b_source: Source | None
-    """Where B lies, if it lies somewhere at strides: in place, or to be packed from there."""
-    b_panels: str
-    """Memory that holds the panels of B, where it lies in panels."""
-    dtype: str
-    itemsize: int
-    lanes: int
-    width: int
-    """Columns of a tile, a multiple of lanes."""
-    block: int
-    """Columns that are finished together, a multiple of width."""
-    runs: Runs
-    a_strides: Strides
-    """For (b, m, k); of the copy where there is one."""
-    b_strides: Strides
-    """For (b, k, n); of the copy where there is one."""
-    a_pitch: int
-    """Elements of a packed row of A."""
-    a_by_k: bool
-    """Whether A is packed with its rows side by side: element (k, row), not (row, k)."""
-    cut: Cut | None
-    """None: k is whole."""
-    clips: tuple[Clip, ...]
-    """Where a tile takes those positions of k that exist for its tap: every spatial dim."""
-    k_elements: int
-    """Steps of k in a chunk, or in all."""
-    loops: tuple[tuple[int | None, int, int], ...]
-    """The tile's nest over k: extent, stride in A, stride in B."""
-    strip: int
-    """Tiles of rows that are finished together."""
-    layout: Layout | None
-    shared: str
-    """`"b"`, `"m"` or `"n"`."""
-
-
 def make_plan(
     rule: Contraction,
     result: TensorType,
     operands: Sequence[Value],
     buffers: Mapping[Value, str],
     choices: Choices = BY_MODEL,
+    in_memory: bool = False,
 ) -> Plan:
     """The plan of a contraction.
 
@@ -137,8 +102,9 @@ def make_plan(
         operands: Left and right operand.
         buffers: Name of the memory of every value of the kernel that lies in memory.
         choices: What is not left to the cost model.
+        in_memory: Whether tiles write to the result itself.
     """
-    return _Planner(rule, result, operands, buffers, choices).run()
+    return _Planner(rule, result, operands, buffers, choices, in_memory).run()
 
 
 class _Planner:
@@ -149,12 +115,14 @@ class _Planner:
         operands: Sequence[Value],
         buffers: Mapping[Value, str],
         choices: Choices,
+        in_memory: bool,
     ) -> None:
         self.rule = rule
         self.result = result
         self.a, self.b = operands
         self.buffers = buffers
         self.choices = choices
+        self.in_memory = in_memory
         cpu = target()
         self.registers = cpu.registers
         self.lanes = max(1, cpu.lanes * 4 // result.itemsize)
@@ -184,10 +152,10 @@ class _Planner:
             b_form, b_strides = Form.IN_PLACE, b_source.strides
         else:
             steps = self._packed_steps(width)
-            b_form = Form.PACKED
+            b_form = Form.COPIED if self._lines_lie_whole(b_source) else Form.PACKED
             b_strides = Strides(0, ((0,) * len(rule.batch), steps, (1,) * len(rule.n)))
         block = self._block(width)
-        copied = rule.view is not None or Form.PACKED in (a_form, b_form)
+        copied = rule.view is not None or {Form.PACKED, Form.COPIED} & {a_form, b_form}
         strip_elements = C_ELEMENTS if copied else C_NEAR_ELEMENTS
         return Plan(
             a=a_form,
@@ -209,10 +177,15 @@ class _Planner:
             clips=self.clips,
             k_elements=self._steps(),
             loops=self._loops(a_strides.dims[2], b_strides.dims[1]),
+            copy_loops=()
+            if b_form is not Form.COPIED or b_source is None
+            else self._loops(a_strides.dims[2], b_source.strides.dims[1], b_strides.dims[1]),
             strip=1 if self.cut is None else self._strip(block, runs, strip_elements),
             layout=self.layout,
             shared=self._shared(
-                runs, width, packed_once=a_form is Form.IN_PLACE and b_form is Form.PACKED
+                runs,
+                width,
+                packed_once=a_form is Form.IN_PLACE and b_form in (Form.PACKED, Form.COPIED),
             ),
         )
 
@@ -227,10 +200,18 @@ class _Planner:
         for dim in range(len(k)):
             inner = product(k[dim + 1 :])
             if isinstance(inner, int) and inner <= K_INNER:
-                length = max(1, (self.choices.k_steps or K_CHUNK) // max(1, inner))
+                length = max(1, (self.choices.k_steps or self._chunk()) // max(1, inner))
                 extent = k[dim]
-                return Cut(dim, min(length, extent) if isinstance(extent, int) else length, inner)
+                if isinstance(extent, int):
+                    # Chunks of one length, as far as possible.
+                    length = -(-extent // -(-extent // length))
+                return Cut(dim, length, inner)
         raise AssertionError("a single dim has one step inside it")
+
+    def _chunk(self) -> int:
+        """Steps of k in a chunk, about."""
+        wide = (self.columns or 0) * K_CHUNK_IN_MEMORY * self.result.itemsize > CUT_IN_PLACE_BYTES
+        return K_CHUNK_IN_MEMORY if self.in_memory and wide else K_CHUNK
 
     def _steps(self) -> int:
         if self.cut is not None:
@@ -251,17 +232,17 @@ class _Planner:
             step = product((step, k[dim]))
         return tuple(result)
 
-    def _loops(self, a: Sequence[int], b: Sequence[int]) -> tuple[tuple[int | None, int, int], ...]:
+    def _loops(self, *steps: Sequence[int]) -> tuple[Loop, ...]:
         if self.clips and self.cut is not None:
             cut = self.cut.dim
-            return tuple((None, *steps) for steps in zip(a[cut:], b[cut:], strict=True))
+            return tuple((None, *along) for along in zip(*(s[cut:] for s in steps), strict=True))
         first = 0 if self.cut is None else self.cut.dim + 1
-        nest: list[tuple[int | None, int, int]] = []
+        nest: list[Loop] = []
         if self.cut is not None:
-            nest.append((None, a[self.cut.dim], b[self.cut.dim]))
-        for axis in merged(self.rule.k[first:], a[first:], b[first:]):
+            nest.append((None, *(s[self.cut.dim] for s in steps)))
+        for axis in merged(self.rule.k[first:], *(s[first:] for s in steps)):
             assert isinstance(axis.extent, int)
-            nest.append((axis.extent, axis.strides[0], axis.strides[1]))
+            nest.append((axis.extent, *axis.strides))
         return tuple(nest)
 
     # ---- operands
@@ -280,12 +261,19 @@ class _Planner:
         counts = self._counts("b", "k", "n")
         return find_source(self.b, lambda *p: rule.rhs(*p)[0], counts, self.buffers)
 
+    def _columns_are_neighbours(self, found: Strides) -> bool:
+        columns = merged(self.rule.n, found.dims[2])
+        return not columns or (len(columns) == 1 and columns[0].strides == (1,))
+
+    def _lines_lie_whole(self, source: Source | None) -> bool:
+        """Whether a tile can copy B while it reads it."""
+        if source is None or self.columns is None or self.clips or self._steps() > COPIED_STEPS:
+            return False
+        return self._columns_are_neighbours(source.strides)
+
     def _reads_in_place(self, found: Strides) -> bool:
         """Whether tiles can read columns at these strides, and k does not span too much."""
-        if self.columns is None:
-            return False
-        columns = merged(self.rule.n, found.dims[2])
-        if columns and (len(columns) > 1 or columns[0].strides != (1,)):
+        if self.columns is None or not self._columns_are_neighbours(found):
             return False
         if self.choices.b_in_place is not None:
             return self.choices.b_in_place
@@ -439,7 +427,8 @@ class _Planner:
     # ---- blocks
 
     def _block(self, width: int) -> int:
-        elements = self.choices.b_elements or B_ELEMENTS
+        sums_stay = self.in_memory and self.cut is not None
+        elements = self.choices.b_elements or (B_ELEMENTS_IN_MEMORY if sums_stay else B_ELEMENTS)
         block = max(width, elements // max(1, self._steps()) // width * width)
         if self.columns is not None:
             return min(block, max(1, -(-self.columns // width)) * width)
@@ -448,7 +437,10 @@ class _Planner:
     def _strip(self, block: int, runs: Runs, elements: int) -> int:
         strip = max(1, (self.choices.c_elements or elements) // (block * len(runs.rows)))
         tiles = product((*self.rule.m[: runs.lead], runs.per_unit or 0))
-        return min(strip, max(1, tiles)) if isinstance(tiles, int) and runs.per_unit else strip
+        if not isinstance(tiles, int) or not runs.per_unit:
+            return strip
+        # Strips of one height, as far as possible.
+        return max(1, -(-tiles // -(-tiles // strip)))
 
     def _shared(self, runs: Runs, width: int, packed_once: bool) -> str:
         rule = self.rule

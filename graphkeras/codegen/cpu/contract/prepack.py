@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from graphkeras.codegen.cpu.contract.forms import Form
-from graphkeras.codegen.cpu.contract.plan import IN_PLACE_BYTES, Plan, make_plan
+from graphkeras.codegen.cpu.contract.forms import Form, Plan
+from graphkeras.codegen.cpu.contract.plan import IN_PLACE_BYTES, make_plan
 from graphkeras.codegen.lower import READ_THROUGH
 from graphkeras.ir.builder import Builder
 from graphkeras.ir.dims import product

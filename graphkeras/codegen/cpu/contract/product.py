@@ -13,25 +13,26 @@ where it is cut is decided in plan.py; here the loops are written::
                 for row, for column: epilogue           for chunk of k: pack, tiles add to C
                                                         epilogue of every row
 C is a strip of scratch memory in cache; the epilogue is whatever consumers were fused, from C to
-memory. Producers of A and B are computed where they are packed or laid out. The order of
+memory. Where there are none, C is the result itself (result.py).
+Producers of A and B are computed where they are packed or laid out. The order of
 additions depends on sizes only, never on the number of threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import lcm
 
 from graphkeras.codegen.cpu.contract.access import offset
+from graphkeras.codegen.cpu.contract.calls import Calls, Span
 from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
 from graphkeras.codegen.cpu.contract.forms import Form
 from graphkeras.codegen.cpu.contract.operands import Chunk, Operands
 from graphkeras.codegen.cpu.contract.plan import make_plan
+from graphkeras.codegen.cpu.contract.result import every_step_counts, find_memory
 from graphkeras.codegen.cpu.contract.tile import TAIL_ROWS
-from graphkeras.codegen.cpu.microkernel import UNROLL
-from graphkeras.codegen.kernel_ir import Reach
 from graphkeras.codegen.lower import Lowering
 from graphkeras.codegen.program import Share
 from graphkeras.ir.dims import Dim, number, product
@@ -43,20 +44,11 @@ from graphkeras.ir.scalar import Const, Expr, Load, as_index, conjunction, great
 
 PRODUCT_GRAIN = 1 << 17
 """Multiply-adds worth a thread of their own: about 2 us at half the machine's rate."""
-SINGLE_ROW_VECTORS = 8
-"""Vectors of a tile of one row: two multiply-adds a cycle times their latency of four."""
 MOST_PHASES = 16
 """Phases of a convolution of a dilated image that get loops of their own in its kernel; with more
 the zeros between pixels are multiplied. A gradient with stride 2 has four."""
-AHEAD = 16
-"""Steps of k that a tile asks for panels ahead. Weights of a model larger than the cache come from
-memory in every call: 7-12 % faster there (7x7, 512 to 2048 channels), and no slower in cache."""
-AHEAD_ROWS = 4
-"""Rows from which on a tile has the time to ask: with one it reads as fast as it can."""
 ROW_MULTIPLE = 4
 """Where rows are shared out, a share begins at a multiple of this."""
-
-Span = tuple[Expr, Expr]
 
 
 @dataclass(frozen=True)
@@ -108,12 +100,28 @@ class _Product:
         self.writer = lowering.writer
         self.hero = hero
         self.rule = rule
-        self.plan = make_plan(rule, hero.types[0], hero.inputs, lowering.operands, choices)
-        plan = self.plan
+        memory = find_memory(lowering, hero, rule)
+        add_there = memory is not None and every_step_counts(rule)
+        operands = lowering.operands
+        plan = make_plan(rule, hero.types[0], hero.inputs, operands, choices, add_there)
+        self.plan = plan
+        self.memory = memory if plan.cut is None or add_there else None
         self.operands = Operands(lowering, hero, rule, plan)
         self.rows = len(plan.runs.rows)
-        self.c = self.writer.add_scratch(
-            plan.dtype, plan.strip * self.rows * plan.block, plan.itemsize, "c"
+        if self.memory is not None:
+            self.c, self.pitch = self.memory.buffer, self.memory.pitch
+        else:
+            elements = plan.strip * self.rows * plan.block
+            self.c = self.writer.add_scratch(plan.dtype, elements, plan.itemsize, "c")
+            self.pitch = plan.block
+        self.calls = Calls(
+            self.writer,
+            rule,
+            plan,
+            self.operands,
+            self.c,
+            self.pitch,
+            self.memory is not None,
         )
         self.zero = Const(plan.dtype, 0.0)
 
@@ -162,7 +170,7 @@ class _Product:
         with writer.loop(*n, "jc", plan.block) as first:
             stop = writer.let(least(first + plan.block, n[1]), "jend")
             columns = (first, stop)
-            if plan.cut is None:
+            if plan.cut is None and plan.b is Form.PACKED:
                 self.operands.pack_b(b, columns, None)
             if plan.layout is not None and plan.layout.images is None:
                 self._bands(b, rows, columns)
@@ -209,30 +217,72 @@ class _Product:
         writer, plan = self.writer, self.plan
         unit = self.rows if plan.runs.per_unit is None else 1
         if plan.cut is None:
-            with writer.loop(*rows, "t", unit) as index:
+            for copying, index in self._tiles(b, rows, columns, top, None):
                 tile = self._rows_at(index, rows[1], top)
                 self.operands.pack_a(b, tile.flat, tile.valid, None)
-                self._panels(b, tile, columns, as_index(0), None)
-                self._epilogue(b, tile, columns, as_index(0))
+                line = self._line(b, tile, columns, as_index(0))
+                self._panels(b, tile, columns, line, None, copying)
+                self._epilogue(b, tile, columns, line)
             return
         with writer.loop(*rows, "s", plan.strip * unit) as first:
             stop = writer.let(least(first + plan.strip * unit, rows[1]), "send")
-            with writer.loop(0, self._line(stop - first), "z") as z:
-                writer.store(self.c, z, self.zero)
+            if self.memory is None:
+                with writer.loop(0, (stop - first) * self._line_elements(), "z") as z:
+                    writer.store(self.c, z, self.zero)
             self._chunks(b, (first, stop), columns, top)
-            with writer.loop(first, stop, "t", unit) as index:
-                tile = self._rows_at(index, stop, top)
-                self._epilogue(b, tile, columns, self._line(index - first))
+            if self.memory is None:
+                with writer.loop(first, stop, "t", unit) as index:
+                    tile = self._rows_at(index, stop, top)
+                    line = self._line(b, tile, columns, index - first)
+                    self._epilogue(b, tile, columns, line)
+        self._without_steps(b, rows, columns, top)
 
-    def _line(self, index: Expr) -> Expr:
-        """Where the rows of a tile of the strip begin in C."""
-        rows = 1 if self.plan.runs.per_unit is None else self.rows
-        return index * (rows * self.plan.block)
+    def _tiles(
+        self,
+        b: Sequence[Expr],
+        rows: Span,
+        columns: Span,
+        top: Expr | None,
+        chunk: Chunk | None,
+    ) -> Iterator[tuple[bool, Expr]]:
+        """Loops over tiles of rows; whether B is copied on the way: the first one by itself.
+
+        Where the first one is no whole tile B is packed, and it is done with the others.
+        """
+        writer = self.writer
+        first, stop = rows
+        unit = self.rows if self.plan.runs.per_unit is None else 1
+        if self.plan.b is Form.COPIED:
+            valid = self._rows_at(first, stop, top).valid
+            whole = as_index(1) if isinstance(valid, Const) else valid // self.rows
+            behind = writer.let(first + whole * unit, "behind")
+            with writer.loop(first, least(first + unit, stop), "t", unit) as index:
+                if isinstance(valid, Const):
+                    yield True, index
+                else:
+                    with writer.when(valid >= as_index(self.rows)):
+                        yield True, index
+                    with writer.when(valid < as_index(self.rows)):
+                        self.operands.pack_b(b, columns, chunk)
+            first = behind
+        with writer.loop(first, stop, "t", unit) as index:
+            yield False, index
+
+    def _line_elements(self) -> int:
+        """Elements of the strip from one index of a tile to the next."""
+        return (1 if self.plan.runs.per_unit is None else self.rows) * self.plan.block
+
+    def _line(self, b: Sequence[Expr], tile: Rows, columns: Span, index: Expr) -> Expr:
+        """Where a block of a tile's first row begins in C; in a strip the tile has an index."""
+        memory = self.memory
+        if memory is None:
+            return index * self._line_elements()
+        start = offset(b, memory.batch) + memory.start + tile.flat * memory.pitch
+        return self.writer.let(start + columns[0], "line")
 
     def _chunks(self, b: Sequence[Expr], rows: Span, columns: Span, top: Expr | None) -> None:
         writer, cut = self.writer, self.plan.cut
         assert cut is not None
-        unit = self.rows if self.plan.runs.per_unit is None else 1
         with ExitStack() as loops:
             before = [loops.enter_context(writer.loop(0, d, "k")) for d in self.rule.k[: cut.dim]]
             extent = as_index(self.rule.k[cut.dim])
@@ -245,16 +295,42 @@ class _Product:
                     self.operands.lay_out(first, stop, as_index(0), None)
                 else:
                     self.operands.lay_out(before[0], None, first, stop - 1)
-            self.operands.pack_b(b, columns, chunk)
-            index = loops.enter_context(writer.loop(*rows, "t", unit))
+            if self.plan.b is Form.PACKED:
+                self.operands.pack_b(b, columns, chunk)
+            for copying, index in self._tiles(b, rows, columns, top, chunk):
+                tile = self._rows_at(index, rows[1], top)
+                line = self._line(b, tile, columns, index - rows[0])
+                if self.plan.clips:
+                    self._clipped(b, tile, columns, line, chunk)
+                    continue
+                self.operands.pack_a(b, tile.flat, tile.valid, chunk)
+                self._panels(b, tile, columns, line, chunk, copying)
+
+    def _clipped(
+        self, b: Sequence[Expr], tile: Rows, columns: Span, line: Expr, chunk: Chunk
+    ) -> None:
+        """All tiles of some rows, on the positions of a chunk that exist for their tap."""
+        chunk = chunk.clipped(self.plan.clips, tile.position, self.writer)
+        some = conjunction([count >= 1 for count in chunk.taken])
+        assert some is not None
+        with self.writer.when(some):
+            self._panels(b, tile, columns, line, chunk)
+
+    def _without_steps(
+        self, b: Sequence[Expr], rows: Span, columns: Span, top: Expr | None
+    ) -> None:
+        """Zeros, where tiles write to the result and the batch they sum over is empty."""
+        writer, k = self.writer, product(self.rule.k)
+        if self.memory is None or isinstance(k, int):
+            return
+        unit = self.rows if self.plan.runs.per_unit is None else 1
+        with writer.when(as_index(k) < 1), writer.loop(*rows, "t", unit) as index:
             tile = self._rows_at(index, rows[1], top)
-            if self.plan.clips:
-                chunk = chunk.clipped(self.plan.clips, tile.position, writer)
-                some = conjunction([count >= 1 for count in chunk.taken])
-                assert some is not None
-                loops.enter_context(writer.when(some))
-            self.operands.pack_a(b, tile.flat, tile.valid, chunk)
-            self._panels(b, tile, columns, self._line(index - rows[0]), chunk)
+            line = self._line(b, tile, columns, as_index(0))
+            with writer.loop(0, tile.valid, "r") as r:
+                row = writer.let(line + r * self.pitch, "row")
+                with writer.loop(0, columns[1] - columns[0], "j") as j:
+                    writer.store(self.c, row + j, self.zero)
 
     # ---- rows of a tile
 
@@ -283,19 +359,25 @@ class _Product:
     # ---- tiles
 
     def _panels(
-        self, b: Sequence[Expr], tile: Rows, columns: Span, line: Expr, chunk: Chunk | None
+        self,
+        b: Sequence[Expr],
+        tile: Rows,
+        columns: Span,
+        line: Expr,
+        chunk: Chunk | None,
+        copying: bool = False,
     ) -> None:
-        """All tiles of some rows."""
+        """All tiles of some rows; those that copy B are whole."""
         whole = as_index(self.rows)
         extent = self.plan.runs.extent
-        if isinstance(tile.valid, Const):
-            self._panels_of(b, tile.base, self.rows, columns, line, chunk)
+        if copying or isinstance(tile.valid, Const):
+            self.calls.panels(b, tile.base, self.rows, columns, line, chunk, copying)
             return
         with self.writer.when(tile.valid >= whole):
-            self._panels_of(b, tile.base, self.rows, columns, line, chunk)
+            self.calls.panels(b, tile.base, self.rows, columns, line, chunk)
         with self.writer.when(tile.valid < whole):
             if isinstance(extent, int):
-                self._panels_of(b, tile.base, extent % self.rows, columns, line, chunk)
+                self.calls.panels(b, tile.base, extent % self.rows, columns, line, chunk)
             else:
                 self._tails(b, tile, columns, line, chunk)
 
@@ -309,109 +391,15 @@ class _Product:
             stop = self.writer.let(tile.valid // rows * rows, "tail") if rows > 1 else tile.valid
             with self.writer.loop(done, stop, "i", rows) as i:
                 here = tile.base + i * pitch
-                self._panels_of(b, here, rows, columns, line + i * self.plan.block, chunk)
+                self.calls.panels(b, here, rows, columns, line + i * self.pitch, chunk)
             done = stop
-
-    def _panels_of(
-        self,
-        b: Sequence[Expr],
-        base: Expr,
-        rows: int,
-        columns: Span,
-        line: Expr,
-        chunk: Chunk | None,
-    ) -> None:
-        """All tiles of `rows` rows that begin at `base`."""
-        writer, width = self.writer, self.plan.width
-        total = product(self.rule.n)
-        rest = total % width if isinstance(total, int) else 0
-        first = columns[0]
-
-        def call(panel: Expr, valid: int) -> None:
-            counts = chunk.counts if chunk else (as_index(0),)
-            given = [f"{{{i}}}" for i in range(len(counts) + 3)]
-            asked = self._asked(rows)
-            ahead = f", {AHEAD * self.plan.width}" if asked else ""
-            a = self.operands.a_offset(b, base, chunk)
-            at_b = self.operands.b_offset(b, panel, columns[0], chunk)
-            writer.call(
-                f"{self._tile(rows, valid)}({', '.join(given[:-3])}, {self.operands.a}, "
-                f"{given[-3]}, {self.operands.b}, {given[-2]}, {self.c}, {given[-1]}{ahead})",
-                *counts,
-                a,
-                at_b,
-                line + (panel - columns[0]),
-                reads=(
-                    self._reach(self.operands.a, a, max(self.plan.runs.rows[:rows]), 0, counts),
-                    self._reach(self.operands.b, at_b, self._last_column(valid), 1, counts),
-                ),
-            )
-
-        wide = self._wide() if rows == 1 else width
-        if wide > width:
-            stop = writer.let(first + (columns[1] - first) // wide * wide, "wide")
-            with writer.loop(first, stop, "p", wide) as panel:
-                call(panel, wide)
-            first = stop
-        with writer.loop(first, columns[1], "p", width) as panel:
-            if not rest or total == rest:
-                call(panel, rest or width)
-                return
-            with writer.when(panel + width < as_index(total) + 1):
-                call(panel, width)
-            with writer.when(panel + width >= as_index(total) + 1):
-                call(panel, rest)
-
-    def _last_column(self, valid: int) -> int:
-        """Elements from the first column of a tile to its last one, in B."""
-        if self.plan.b is not Form.PANELS:
-            return valid - 1
-        far = number(product(self.rule.k)) * self.plan.width
-        return (valid - 1) // self.plan.width * far + (valid - 1) % self.plan.width
-
-    def _wide(self) -> int:
-        """Columns of the tile of a single row: enough chains to hide a multiply-add's latency."""
-        width, total = self.plan.width, product(self.rule.n)
-        if self.plan.b is Form.PACKED or not isinstance(total, int):
-            return width
-        return max(width, min(total, SINGLE_ROW_VECTORS * self.plan.lanes) // width * width)
-
-    def _tile(self, rows: int, valid: int) -> str:
-        """Name of the tile with `rows` rows and `valid` columns, defined in the helpers."""
-        plan = self.plan
-        panels = ""
-        if plan.b is Form.PANELS:
-            far = number(product(self.rule.k)) * plan.width
-            panel = (plan.width, far) if valid > plan.width else (0, 0)
-            panels = f", {panel}, {self._asked(rows)}"
-        return self.writer.define(
-            f"tile_{rows}x{valid}",
-            f"product_tile({plan.dtype!r}, {plan.lanes}, {valid}, "
-            f"{plan.runs.rows[:rows]}, {plan.loops}, {plan.block}, {plan.cut is not None}{panels})",
-        )
-
-    def _asked(self, rows: int) -> int:
-        """Rows of B in a group of steps that a tile asks for ahead."""
-        return UNROLL if self.plan.b is Form.PANELS and rows >= AHEAD_ROWS else 0
-
-    def _reach(
-        self, buffer: str, start: Expr, width: int, operand: int, counts: Sequence[Expr]
-    ) -> Reach:
-        """What a tile reads of an operand: `width` more than the start, along all its loops."""
-        first, last = start, start + width
-        unknown = iter(counts)
-        for extent, *strides in self.plan.loops:
-            steps = (next(unknown) if extent is None else as_index(extent)) - 1
-            if strides[operand] < 0:
-                first = first + steps * strides[operand]
-            else:
-                last = last + steps * strides[operand]
-        return Reach(buffer, first, last)
 
     # ---- epilogue
 
     def _epilogue(self, b: Sequence[Expr], tile: Rows, columns: Span, line: Expr) -> None:
-        """Row by row, or window by window, from C to memory."""
+        """Row by row, or window by window, from C to memory, where C is a strip."""
+        if self.memory is not None:
+            return
         writer, rule, lead = self.writer, self.rule, self.plan.runs.lead
         block, together = self.plan.block, rows_together(rule)
         outer = rule.m[lead : len(rule.m) - rule.together]

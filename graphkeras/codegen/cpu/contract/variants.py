@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphkeras.codegen.cpu.contract.choices import Choices
-from graphkeras.codegen.cpu.contract.forms import Form
-from graphkeras.codegen.cpu.contract.plan import Plan, make_plan
+from graphkeras.codegen.cpu.contract.forms import Form, Plan
+from graphkeras.codegen.cpu.contract.plan import make_plan
 from graphkeras.codegen.cpu.contract.product import parts
+from graphkeras.codegen.cpu.contract.result import every_step_counts, find_memory
 from graphkeras.codegen.cpu.contract.tile import MOST_ROWS
 from graphkeras.codegen.lower import Lowering
 from graphkeras.ir.dims import number, product
@@ -38,7 +39,8 @@ def variants(lowering: Lowering) -> list[Choices]:
         part = max(parts(rule), key=lambda phase: number(product(phase.k)))
     if product(part.k) == 0:
         return []
-    plan = make_plan(part, hero.types[0], hero.inputs, lowering.operands)
+    in_memory = find_memory(lowering, hero, part) is not None and every_step_counts(part)
+    plan = make_plan(part, hero.types[0], hero.inputs, lowering.operands, in_memory=in_memory)
     steps = (_tiles(plan, part), _operands(plan), _chunks(plan, part), _blocks(plan, part))
     return [choice for group in steps for choice in group]
 
