@@ -100,6 +100,7 @@ PRODUCTS = {
     "columns copied by few rows": product(
         (M, 300), (300, 530), (1, 0), [{"M": m} for m in (1, 5, 29)]
     ),
+    "one step of k": product((M, 1), (1, 530), (1, 0), [{"M": m} for m in (1, 29)]),
     "few rows, many columns": product((3, 17), (17, N), (1, 0), [{"N": n} for n in (1, 31, 5003)]),
     "batches, both operands transposed": product(
         (B, 17, 5), (B, 19, 17), (1, 2), [{"B": b} for b in (1, 2, 7)], batch=True

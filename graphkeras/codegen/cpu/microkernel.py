@@ -372,7 +372,7 @@ def product_tile(
         for (start, j), value in zip(places, values, strict=True):
             tile.store_columns(value, tile.at(c, start), j, padded=not in_memory)
 
-    pointers = 3 + (len(loops[0]) > 3)
+    pointers = len(loops[0]) if loops else 3
     arguments = (*["int64"] * counts, *[f"{dtype}*", "int64"] * pointers)
     return Intrinsic("tile", (*arguments, *["int64"] * min(1, asked)), "void", emit)
 

@@ -267,7 +267,9 @@ class _Planner:
 
     def _lines_lie_whole(self, source: Source | None) -> bool:
         """Whether a tile can copy B while it reads it."""
-        if source is None or self.columns is None or self.clips or self._steps() > COPIED_STEPS:
+        if source is None or self.columns is None or self.clips:
+            return False
+        if not 1 < self._steps() <= COPIED_STEPS:
             return False
         return self._columns_are_neighbours(source.strides)
 
