@@ -8,13 +8,15 @@ Each function imports the library itself and returns seconds, megabytes (2**20 b
 from __future__ import annotations
 
 import importlib
-import statistics
 import sys
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from benchmarks.systems import OURS, SYSTEMS
+
+TURNS_SECONDS = 10.0
+"""Time for two models that take turns."""
 
 
 def _import(system: str) -> Any:
@@ -82,30 +84,26 @@ def _memory_of_fit(system: str, steps: int) -> float:
     raise RuntimeError("this system does not tell the peak resident memory of a process")
 
 
-def mean_of_default_kernels(system: str) -> float:
-    """Geometric mean of the time of the cost model's kernels by that of autotuned ones.
+def default_by_tuned(system: str, key: str) -> float:
+    """Time of a row's work with the cost model's kernels by its time with autotuned ones.
 
-    Over the contractions of the MLP's, the MNIST convnet's and the CIFAR convnet's training step.
+    Both models are in one process and take turns; the least time of each counts.
     """
-    return statistics.geometric_mean(_gains(system))
+    from benchmarks.rows import ROWS
+    from benchmarks.systems.keras_api import prepare_with
 
-
-def worst_of_default_kernels(system: str) -> float:
-    """The largest of these ratios."""
-    return max(_gains(system))
-
-
-def _gains(system: str) -> list[float]:
-    from benchmarks.models import MODELS
-    from benchmarks.work import Training
-
-    gains = []
-    for name, batch in (("mlp", 32), ("convnet", 128), ("cifar", 64)):
-        model = _model(system, name, autotune=True)
-        model.train_on_batch(*Training(name, batch, 1).data(MODELS[name].image))
-        (step,) = _import(system).utils.compiled_steps(model).values()
-        gains += [found.gain for found in step.tuning.contractions]
-    return gains
+    keras, work = _import(system), ROWS[key].work
+    calls = [prepare_with(keras, work, {"autotune": flag}).run for flag in (False, True)]
+    for call in calls:
+        call()
+    least = [float("inf")] * len(calls)
+    end = perf_counter() + TURNS_SECONDS
+    while perf_counter() < end:
+        for i, call in enumerate(calls):
+            begin = perf_counter()
+            call()
+            least[i] = min(least[i], perf_counter() - begin)
+    return least[0] / least[1]
 
 
 def _model(system: str, name: str, **given: Any) -> Any:
@@ -123,4 +121,4 @@ def _prediction(name: str) -> Any:
 
 
 if __name__ == "__main__":
-    print(globals()[sys.argv[1]](sys.argv[2]))
+    print(globals()[sys.argv[1]](*sys.argv[2:]))

@@ -78,7 +78,7 @@ def _measure_fresh(work: Fresh, systems: Sequence[str], peers: str) -> Result:
         if work.cache == "filled" and OURS in result:
             # What is wrong here is wrong in the rounds too, and is reported there.
             with suppress(SystemFailed):
-                _fresh(work.measure, OURS, peers, home)
+                _fresh(work, OURS, peers, home)
         for _ in range(work.rounds):
             for name, cell in result.items():
                 if "error" in cell:
@@ -87,15 +87,16 @@ def _measure_fresh(work: Fresh, systems: Sequence[str], peers: str) -> Result:
                     shutil.rmtree(home)
                     home.mkdir()
                 try:
-                    cell["rounds"].append(_fresh(work.measure, name, peers, home))
+                    cell["rounds"].append(_fresh(work, name, peers, home))
                 except SystemFailed as error:
                     cell["error"] = str(error)
     return result
 
 
-def _fresh(function: str, name: str, peers: str, home: Path) -> float:
+def _fresh(work: Fresh, name: str, peers: str, home: Path) -> float:
     """The number that a process of its own prints."""
-    command = [interpreter(name, peers), "-m", "benchmarks.fresh", function, name]
+    command = [interpreter(name, peers), "-m", "benchmarks.fresh", work.measure, name]
+    command += [work.row] if work.row else []
     variables = {**environment(name), "GRAPHKERAS_HOME": str(home)}
     try:
         done = subprocess.run(

@@ -145,6 +145,7 @@ class Fresh:
 
     Attributes:
         measure: Name of the function.
+        row: Key of the row whose work it is about, where it is about one.
         cache: `"empty"`: the kernel cache is emptied before each process; `"filled"`: one
             process of graphkeras that is not counted fills it.
         rounds: Processes of each system.
@@ -153,6 +154,7 @@ class Fresh:
     measure: str
     cache: Literal["empty", "filled"] = "filled"
     rounds: int = 3
+    row: str = ""
 
 
 Work = Product | Convolution | Training | Prediction | Fresh

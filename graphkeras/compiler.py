@@ -19,6 +19,7 @@ from time import perf_counter
 
 from graphkeras.codegen.cpu.contract.prepack import prepack
 from graphkeras.codegen.generate import generate
+from graphkeras.codegen.program import Pair
 from graphkeras.config import setting
 from graphkeras.ir.graph import Graph
 from graphkeras.passes import (
@@ -39,7 +40,7 @@ from graphkeras.passes import (
 from graphkeras.passes.split_constants import Split, split_constants
 from graphkeras.runtime.executable import Executable
 from graphkeras.runtime.prepared import PreparedExecutable
-from graphkeras.tuning import DEFAULT_SIZE, tune
+from graphkeras.tuning import DEFAULT_SIZE, Tuning, tune, tune_forms
 
 ALGEBRA: tuple[Pass, ...] = (
     # Gradient rules and layers emit the general form; most of it cancels.
@@ -114,7 +115,16 @@ def compile_graph(
         An executable: call it with one array an input. Outputs that alias an input are written
         into that input's array, the others are returned.
     """
-    return _executable(optimize(graph, pipeline).records, autotune, sizes)
+    if not _is_tuned(autotune):
+        return _executable(optimize(graph, pipeline).records)
+    sizes = sizes or dict.fromkeys(graph.symbols, DEFAULT_SIZE)
+    forms = Tuning()
+    if FORMS[0] in pipeline:
+        at = tuple(pipeline).index(FORMS[0])
+        before = optimize(graph, pipeline[:at]).records[-1].after
+        winograd, forms = tune_forms(before, sizes, Winograd(), _forms_alone)
+        pipeline = (*pipeline[:at], winograd, *pipeline[at + 1 :])
+    return _executable(optimize(graph, pipeline).records, sizes, forms)
 
 
 @dataclass(frozen=True)
@@ -129,16 +139,25 @@ class Halves:
     """From the whole graph to the scheduled one that is run in every call."""
 
 
-def optimize_halves(graph: Graph, constant: Sequence[int]) -> Halves:
+PREPARED_WINOGRAD = Winograd(prepared=True)
+
+
+def _before_forms(constant: Sequence[int]) -> tuple[Pass, ...]:
+    # Folding asks for convolutions, whatever form they take.
+    return (*ALGEBRA, FoldScales(tuple(constant)))
+
+
+def optimize_halves(
+    graph: Graph, constant: Sequence[int], winograd: Winograd = PREPARED_WINOGRAD
+) -> Halves:
     """Runs the passes on a graph of which some inputs rarely change.
 
     Args:
         graph: The graph.
         constant: Positions of these inputs.
+        winograd: The pass that chooses forms of convolutions.
     """
-    # Folding asks for convolutions, whatever form they take.
-    forms = (Winograd(prepared=True), *FORMS[1:])
-    whole = optimize(graph, (*ALGEBRA, FoldScales(tuple(constant)), *forms)).records
+    whole = optimize(graph, (*_before_forms(constant), winograd, *FORMS[1:])).records
     before = whole[-1].after
     begin = perf_counter()
     split = split_constants(before, constant)
@@ -174,20 +193,48 @@ def compile_halves(
     Returns:
         A pair of programs; or one, where no part of the graph is worth to be computed once.
     """
-    halves = optimize_halves(graph, constant)
-    main = _executable(halves.main, autotune, sizes)
+    if _is_tuned(autotune):
+        sizes = sizes or dict.fromkeys(graph.symbols, DEFAULT_SIZE)
+        before = optimize(graph, _before_forms(constant)).records[-1].after
+        winograd, forms = tune_forms(before, sizes, PREPARED_WINOGRAD, _forms_alone)
+        halves = optimize_halves(graph, constant, winograd)
+        main = _executable(halves.main, sizes, forms)
+    else:
+        halves = optimize_halves(graph, constant)
+        main = _executable(halves.main)
     if not halves.prepare:
         return main
-    prepare = _executable(halves.prepare, False, sizes)
+    prepare = _executable(halves.prepare)
     return PreparedExecutable(prepare, main, halves.split.constant, halves.split.sources)
 
 
+def _forms_alone(graph: Graph, winograd: Winograd) -> Pair:
+    """The programs of one convolution, whose kernel is input 1."""
+    if not winograd.prepared:
+        pipeline = (*ALGEBRA, winograd, *FORMS[1:], *TO_KERNELS, Schedule())
+        return Pair(generate(optimize(graph, pipeline).records[-1].after), None)
+    halves = optimize_halves(graph, (1,), winograd)
+    main = generate(halves.main[-1].after)
+    if not halves.prepare:
+        return Pair(main, None)
+    prepare = generate(halves.prepare[-1].after)
+    return Pair(main, prepare, halves.split.constant, halves.split.sources)
+
+
+def _is_tuned(autotune: bool | None) -> bool:
+    return bool(setting("autotune") if autotune is None else autotune)
+
+
 def _executable(
-    records: Sequence[PassRecord], autotune: bool | None, sizes: Mapping[str, int] | None
+    records: Sequence[PassRecord],
+    sizes: Mapping[str, int] | None = None,
+    forms: Tuning | None = None,
 ) -> Executable:
+    """Native code; with `forms`, what was found by timing before, its kernels are timed, too."""
     kept, scheduled, tuning = tuple(records), records[-1].after, None
-    if setting("autotune") if autotune is None else autotune:
-        tuning = tune(scheduled, sizes or dict.fromkeys(scheduled.symbols, DEFAULT_SIZE))
+    if forms is not None and sizes is not None:
+        found = tune(scheduled, sizes)
+        tuning = replace(found, contractions=(*forms.contractions, *found.contractions))
     program = generate(scheduled, tuning.choices if tuning else None)
     executable = Executable(replace(program, explain=lambda: kept))
     executable.tuning = tuning

@@ -86,17 +86,21 @@ class Winograd:
 
     Attributes:
         prepared: Whether kernels are transformed once and for all calls.
+        faster: What `form` says of convolutions that were found to be faster, whatever `speedup`
+            promises.
+        slower: The same for those that were found to be slower.
     """
 
     name: ClassVar[str] = "winograd"
     prepared: bool = False
+    faster: tuple[str, ...] = ()
+    slower: tuple[str, ...] = ()
 
     def __call__(self, graph: Graph) -> Graph:
         """The graph with such convolutions replaced; the same object if there are none."""
-        choice = setting("winograd")
         rewriter = Rewriter(graph, self.name)
         for node in graph.nodes:
-            if not (fits(node) and _is_wanted(node, choice, self.prepared)):
+            if not (fits(node) and self.is_wanted(node)):
                 rewriter.take(node)
                 continue
             with rewriter.standing_for(node):
@@ -107,12 +111,31 @@ class Winograd:
                 rewriter.replace(node.result, result)
         return rewriter.finish()
 
+    def is_wanted(self, node: Node) -> bool:
+        """Whether a convolution that `fits` is replaced."""
+        choice = setting("winograd")
+        if choice != "auto":
+            return bool(choice == "always")
+        if not is_candidate(node):
+            return False
+        if self.faster or self.slower:
+            found = form(node)
+            if found in self.faster or found in self.slower:
+                return found in self.faster
+        gain = speedup(node, self.prepared) if node.op == "conv" else gradient_speedup(node)
+        return gain >= GAIN
 
-def _is_wanted(node: Node, choice: str, prepared: bool) -> bool:
-    if choice == "auto":
-        gain = speedup(node, prepared) if node.op == "conv" else gradient_speedup(node)
-        return gain >= GAIN and not any(_is_sparse(value) for value in node.inputs)
-    return choice == "always"
+
+def is_candidate(node: Node) -> bool:
+    """Whether a node may as well be a Winograd convolution as not."""
+    return fits(node) and not any(_is_sparse(value) for value in node.inputs)
+
+
+def form(node: Node) -> str:
+    """What decides how fast the forms of a node that `fits` are, the machine apart."""
+    x, w = node.inputs
+    turned = " turned" if turned_back(w) is not None else ""
+    return f"{node.op}: {x.type} * {w.type}{turned} -> {node.types[0]}"
 
 
 def _is_sparse(value: Value) -> bool:
@@ -166,13 +189,13 @@ def _number(dim: Dim, unknown: int = 1) -> int:
 
 def _transformed(rewriter: Rewriter, w: Value) -> Value:
     """The kernel as a Winograd convolution reads it."""
-    kernel = _turned_back(w)
+    kernel = turned_back(w)
     filters = _number(w.type.shape[3])
     panel = PANEL if filters % PANEL == 0 else filters
     return rewriter.emit("winograd_kernel", kernel or w, panel=panel, turned=kernel is not None)
 
 
-def _turned_back(w: Value) -> Value | None:
+def turned_back(w: Value) -> Value | None:
     """The kernel that `w` is turned around in space, with channels and filters swapped."""
     swap = w.producer
     if swap is None or swap.op != "transpose" or swap.attrs["perm"] != (0, 1, 3, 2):

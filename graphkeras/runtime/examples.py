@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def example_arrays(graph: Graph, sizes: Mapping[str, int]) -> list[Array]:
         array = _on_a_line(shape, dtype)
         if dtype.kind == "f":
             array[...] = 0.01 * rng.random(shape)
-        elif dtype.kind == "u":
+        elif dtype.kind == "u" and value not in limits:
             array[...] = rng.integers(0, 1 << 8, shape)
         else:
             array[...] = rng.integers(0, limits.get(value, 1), shape)
@@ -57,9 +58,13 @@ def _find_limits(graph: Graph, limits: dict[Value, int]) -> None:
             for value, operand in zip(node.body.inputs, node.inputs, strict=True):
                 note(operand, inside.get(value))
             continue
-        if get_op(node.op).indexes:
+        op = get_op(node.op)
+        if op.indexes:
             table, indices = node.inputs[:2]
             note(indices, table.type.shape[node.attrs["axis"]])
+        scattered = op.scattered(node) if op.scattered is not None else None
+        if scattered is not None:
+            note(node.inputs[1], prod(scattered.window))
         for limit in [limits[result] for result in node.results if result in limits]:
             for operand in node.inputs:
                 note(operand, limit)

@@ -109,6 +109,13 @@ class PreparedExecutable:
         known = self._renewed(self._prepared, state)
         return self.main.run_batches(feeder, rows, known.arrays, outputs, watch)
 
+    def launch_seconds(
+        self, inputs: Sequence[Array], state: Sequence[Array], repeats: int
+    ) -> Array:
+        """As `Executable.launch_seconds`, of the main program, with the arguments of a call."""
+        known = self._renewed(self._prepared, state)
+        return self.main.launch_seconds([*inputs, *known.arrays], repeats)
+
     def _renewed(self, known: _Prepared | None, state: Sequence[Array]) -> _Prepared:
         # All stamps before any number: a change that comes meanwhile is found by the next call.
         now, own = latest.stamp, stamps(self._watched)

@@ -59,9 +59,14 @@ class Contest:
         self._programs: dict[Choices, Program] = {}
 
     @property
-    def default(self) -> Program:
-        """The program of the node alone, as the cost model has it."""
-        return self._program(BY_MODEL)
+    def name(self) -> str:
+        """Name of the kernel that the cost model chooses."""
+        return self._program(BY_MODEL).launches[0].kernel.name
+
+    @property
+    def identity(self) -> str:
+        """What decides how fast the kernels are, sizes and threads apart."""
+        return kernel_cache.identity(self._program(BY_MODEL).launches[0].kernel)
 
     def hold(self) -> Winner:
         """Times the kernels and tells which is the fastest.

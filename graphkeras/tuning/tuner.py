@@ -5,23 +5,26 @@
 
 A contraction's key is a digest of what decides how fast its kernels are: the text of its default
 kernel, which says everything about operands, shapes, prologue and epilogue and nothing about
-names; what compiles it (version, CPU); the run-time sizes; the number of threads.
+names; what compiles it (version, CPU); the run-time sizes; the number of threads. A convolution
+that may be Winograd's has two keys: one of its forms, decided first, and one of its kernel.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
 from graphkeras.codegen.generate import variants
 from graphkeras.ir.graph import Graph, Node
-from graphkeras.runtime import disk_cache, kernel_cache
+from graphkeras.passes.winograd import Winograd
+from graphkeras.runtime import disk_cache
 from graphkeras.runtime.pool import get_num_threads
 from graphkeras.tuning import winners
 from graphkeras.tuning.contest import Contest
+from graphkeras.tuning.forms import FormContest, Generate, form_contests, with_forms
 from graphkeras.tuning.winners import Winner
 from graphkeras.utils.messages import print_message
 
@@ -85,6 +88,31 @@ def tune(graph: Graph, sizes: Mapping[str, int]) -> Tuning:
         cores busy, is left to the cost model, with a warning.
     """
     contests = [Contest(node, sizes) for node in graph.nodes if variants(node)]
+    return _find(contests)
+
+
+def tune_forms(
+    graph: Graph, sizes: Mapping[str, int], winograd: Winograd, generate: Generate
+) -> tuple[Winograd, Tuning]:
+    """Chooses between forms of convolutions by timing, before the kernels are known.
+
+    Args:
+        graph: The graph in front of the pass `winograd`.
+        sizes: The run-time sizes to choose for.
+        winograd: The pass as the cost model has it.
+        generate: Makes the programs of one convolution.
+
+    Returns:
+        The pass with what was found, and what was found.
+    """
+    contests = form_contests(graph, sizes, winograd, generate)
+    tuning = _find(contests)
+    by_form = {c.form: tuning.choices[c.node] for c in contests if c.node in tuning.choices}
+    return with_forms(winograd, by_form), replace(tuning, choices={})
+
+
+def _find(contests: Sequence[Contest | FormContest]) -> Tuning:
+    """The winners of contests: from the cache, or timed now."""
     keys = [_key(contest) for contest in contests]
     found = {key: winner for key in keys if (winner := winners.read(key)) is not None}
     missing = dict(zip(reversed(keys), reversed(contests), strict=True))
@@ -93,7 +121,7 @@ def tune(graph: Graph, sizes: Mapping[str, int]) -> Tuning:
     known = {**found, **timed}
     records = [
         Tuned(
-            contest.default.launches[0].kernel.name,
+            contest.name,
             contest.node.loc.layer or str(contest.node.loc),
             contest.node.loc.phase,
             contest.sizes,
@@ -111,7 +139,7 @@ def tune(graph: Graph, sizes: Mapping[str, int]) -> Tuning:
     return Tuning(tuple(records), choices)
 
 
-def _hold(contests: Mapping[str, Contest]) -> dict[str, Winner]:
+def _hold(contests: Mapping[str, Contest | FormContest]) -> dict[str, Winner]:
     """Winners of contests, which are kept."""
     count = len(contests)
     print_message(f"Timing kernels of {count} contraction{'s' * (count > 1)} (autotune)...")
@@ -129,8 +157,7 @@ def _hold(contests: Mapping[str, Contest]) -> dict[str, Winner]:
     return timed
 
 
-def _key(contest: Contest) -> str:
-    identity = kernel_cache.identity(contest.default.launches[0].kernel)
+def _key(contest: Contest | FormContest) -> str:
     timed_by = disk_cache.sources_digest("tuning")
-    facts = (identity, timed_by, sorted(contest.sizes.items()), get_num_threads())
+    facts = (contest.identity, timed_by, sorted(contest.sizes.items()), get_num_threads())
     return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -23,7 +23,7 @@ from graphkeras.ir import Builder, Graph, Size, TensorType
 from graphkeras.ir.evaluate import evaluate
 from graphkeras.runtime import disk_cache
 from graphkeras.runtime.executable import Executable
-from graphkeras.tuning import contest, tuner
+from graphkeras.tuning import contest, forms, tuner
 from graphkeras.tuning.contest import Contest
 from graphkeras.tuning.winners import Winner
 
@@ -37,6 +37,8 @@ def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(contest, "LEAST_ROUNDS", 1)
     monkeypatch.setattr(contest, "HEAT_SECONDS", 0.0)
     monkeypatch.setattr(contest, "FINAL_SECONDS", 0.0)
+    monkeypatch.setattr(forms, "LEAST_ROUNDS", 1)
+    monkeypatch.setattr(forms, "SECONDS", 0.0)
     monkeypatch.setattr(contest, "variants", lambda node: variants(node)[:3])
     with config.override(home=tmp_path, interactive_logging=False):
         yield
@@ -52,6 +54,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[Contest]:
         return Winner(Choices(rows=3), 2e-6, 1e-6)
 
     monkeypatch.setattr(Contest, "hold", hold)
+    monkeypatch.setattr(forms.FormContest, "hold", lambda self: Winner(BY_MODEL, 1e-6, 1e-6))
     return contests
 
 

@@ -43,7 +43,7 @@ def lower_contraction(
         return True
     if product(rule.n) == 1:
         return lower_depthwise(lowering, hero, rule)
-    if lower_sparse(lowering, hero, rule):
+    if choices.winners is not False and lower_sparse(lowering, hero, rule, choices):
         return True
     for part in parts(rule):
         lower_product(lowering, hero, part, choices)

@@ -34,6 +34,11 @@ class Choices:
     """Elements of a view that are laid out together."""
     shared: str | None = None
     """What the threads share out: `"m"` or `"n"`."""
+    winners: bool | None = None
+    """Whether a gradient behind a maximum over windows is computed from the windows' winners."""
+    winograd: bool | None = None
+    """Whether a convolution is one with a transformed kernel. Chosen in front of fusion, for the
+    graph: no kernel asks for it."""
 
     def __str__(self) -> str:
         given = [(f.name, getattr(self, f.name)) for f in fields(self)]

@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from graphkeras.codegen.cpu.contract.choices import Choices
 from graphkeras.codegen.cpu.contract.winners import Part, Winners, find_winners
 from graphkeras.codegen.kernel_ir import Reach
 from graphkeras.codegen.lower import Lowering
@@ -45,10 +46,10 @@ _MARK = "({4} if ({0} < {1}) & (({2} != 0) | (not {3})) else 0)"
 whether all that it may meet is finite, and the bit."""
 
 
-def lower_sparse(lowering: Lowering, hero: Node, rule: Contraction) -> bool:
-    """Writes the kernel, if the contraction is of this kind and cheaper so."""
+def lower_sparse(lowering: Lowering, hero: Node, rule: Contraction, choices: Choices) -> bool:
+    """Writes the kernel, if the contraction is of this kind and cheaper so, or chosen."""
     plan = find_winners(hero, rule, lowering.operands)
-    if plan is None:
+    if plan is None or not (choices.winners or plan.is_cheaper):
         return False
     writer = _Sparse(lowering, hero, rule, plan)
     if plan.of_kernel:

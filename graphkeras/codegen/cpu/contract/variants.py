@@ -6,6 +6,7 @@
     k          longer and shorter chunks; whole, or cut
     blocks     half and twice the columns, the strip, the lines of a view
     threads    rows shared out instead of columns, and the other way round
+    algorithm  behind max pooling, from the winners instead of the product, and the other way round
 
 A step that makes no difference gives the text of another one, by which a tuner tells.
 """
@@ -20,6 +21,7 @@ from graphkeras.codegen.cpu.contract.plan import make_plan
 from graphkeras.codegen.cpu.contract.product import parts
 from graphkeras.codegen.cpu.contract.result import every_step_counts, find_memory
 from graphkeras.codegen.cpu.contract.tile import MOST_ROWS
+from graphkeras.codegen.cpu.contract.winners import find_winners
 from graphkeras.codegen.lower import Lowering
 from graphkeras.ir.dims import number, product
 from graphkeras.ir.op import Contraction
@@ -33,6 +35,9 @@ def variants(lowering: Lowering) -> list[Choices]:
     hero, rule = lowering.contraction()
     if not hero.types[0].is_float or product(rule.n) == 1 or rule.transformed:
         return []
+    winners = find_winners(hero, rule, lowering.operands)
+    if winners is not None and winners.is_cheaper:
+        return [Choices(winners=False)]
     # All phases of a dilated image get the same choices; the one with the most taps decides.
     part = parts(rule)[0]
     if len(parts(rule)) > 1:
@@ -42,7 +47,8 @@ def variants(lowering: Lowering) -> list[Choices]:
     in_memory = find_memory(lowering, hero, part) is not None and every_step_counts(part)
     plan = make_plan(part, hero.types[0], hero.inputs, lowering.operands, in_memory=in_memory)
     steps = (_tiles(plan, part), _operands(plan), _chunks(plan, part), _blocks(plan, part))
-    return [choice for group in steps for choice in group]
+    algorithms = [Choices(winners=True)] if winners is not None else []
+    return [*algorithms, *(choice for group in steps for choice in group)]
 
 
 def _tiles(plan: Plan, rule: Contraction) -> Iterator[Choices]:

@@ -109,6 +109,8 @@ class Winners:
     """Images that are walked together."""
     rows: int
     """Lines of windows that are walked together."""
+    is_cheaper: bool = False
+    """Whether it is estimated to take less time than the product with its zeros."""
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -195,7 +197,7 @@ class Winners:
 
 
 def find_winners(hero: Node, rule: Contraction, buffers: Mapping[Value, str]) -> Winners | None:
-    """The plan of a gradient by winners; None where there is none, or the product is cheaper.
+    """The plan of a gradient by winners; None where there is none.
 
     Args:
         hero: The contraction.
@@ -321,9 +323,9 @@ def _plan(
     by_image = [d for d in (*rule.m, *rule.n, *rule.k) if isinstance(d, int)]
     images = hero.inputs[0].type.shape[0]
     dense = number(product(by_image)) / (images if isinstance(images, int) else 1)
-    if cut is None or _cycles(cut) >= dense / (2 * lanes * PRODUCT_SHARE):
+    if cut is None:
         return None
-    return cut
+    return replace(cut, is_cheaper=_cycles(cut) < dense / (2 * lanes * PRODUCT_SHARE))
 
 
 def _cuts(plan: Winners, registers: int) -> Iterator[Winners]:

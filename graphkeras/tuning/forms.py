@@ -1,0 +1,154 @@
+"""Which convolutions are Winograd's, by timing: decided before fusion, for the whole graph.
+
+    graph ─► simplify ─► .. ─┬─► winograd{faster, slower} ─► .. ─► fuse ─► kernels
+                             ╰─► contests ──╯
+
+A contest compiles a convolution in both forms and by itself, since what follows it in its kernel is
+the same for both, and times them in turns. The transform of the kernel counts where a step does it
+in every call, and not where it is prepared. Gradients behind a maximum over windows are left out:
+their contest is that of winners and product, kernel against kernel (`variants.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
+from graphkeras.codegen.program import Pair, Program
+from graphkeras.config import setting
+from graphkeras.ir.builder import Builder
+from graphkeras.ir.graph import Graph, Node, Value
+from graphkeras.passes.winograd import Winograd, form, is_candidate, turned_back
+from graphkeras.runtime import kernel_cache
+from graphkeras.runtime.examples import example_arrays
+from graphkeras.runtime.executable import Executable
+from graphkeras.runtime.prepared import PreparedExecutable
+from graphkeras.tuning.contest import LEAST_ROUNDS, MARGIN, MOST_ROUNDS
+from graphkeras.tuning.winners import Winner
+
+SECONDS = 0.3
+"""Time for the rounds of a contest."""
+TURN = 2
+"""Launches that are timed of one form before the other's turn."""
+
+Generate = Callable[[Graph, Winograd], Pair]
+"""The programs of a graph of one convolution: input 0 is the image, input 1 the kernel."""
+
+
+class FormContest:
+    """Both forms of a convolution.
+
+    Args:
+        node: The convolution.
+        sizes: The run-time sizes to time it for.
+        winograd: The pass as the cost model has it.
+        generate: Makes the programs.
+    """
+
+    def __init__(
+        self, node: Node, sizes: Mapping[str, int], winograd: Winograd, generate: Generate
+    ) -> None:
+        self.node = node
+        self.graph = _alone(node)
+        self.sizes = {name: sizes[name] for name in self.graph.symbols}
+        (own,) = (n for n in self.graph.nodes if n.op == node.op)
+        self.form = form(own)
+        self._by_model = winograd.is_wanted(own)
+        passes = {
+            True: replace(winograd, faster=(self.form,), slower=()),
+            False: replace(winograd, faster=(), slower=(self.form,)),
+        }
+        self.pairs = {which: generate(self.graph, one) for which, one in passes.items()}
+
+    @property
+    def name(self) -> str:
+        """Name of the main kernel of the form that the cost model chooses."""
+        return self.pairs[self._by_model].main.launches[-1].kernel.name
+
+    @property
+    def identity(self) -> str:
+        """What decides how fast the forms are, sizes and threads apart."""
+        kernels = [launch.kernel for pair in self.pairs.values() for launch in _launches(pair)]
+        return "\n".join([str(self._by_model), *map(kernel_cache.identity, kernels)])
+
+    def hold(self) -> Winner:
+        """Times both forms and tells which is the faster one.
+
+        Raises:
+            RuntimeError: Other programs keep the cores busy.
+        """
+        seconds = dict(zip(self.pairs, self._times(list(self.pairs.values())), strict=True))
+        default, other = seconds[self._by_model], seconds[not self._by_model]
+        kernels = [launch.kernel for pair in self.pairs.values() for launch in _launches(pair)]
+        kernel_cache.discard(kernels)
+        if other >= default * (1 - MARGIN):
+            return Winner(BY_MODEL, default, default)
+        return Winner(Choices(winograd=not self._by_model), default, other)
+
+    def _times(self, pairs: Sequence[Pair]) -> list[float]:
+        """The least time of a call of each main program, in interleaved rounds."""
+        arrays = example_arrays(self.graph, self.sizes)
+        turns = [_timer(pair, arrays) for pair in pairs]
+        runs: list[list[Any]] = [[] for _ in turns]
+        begin = time.perf_counter()
+        for count in range(MOST_ROUNDS):
+            if count >= LEAST_ROUNDS and time.perf_counter() - begin > SECONDS:
+                break
+            for turn, found in zip(turns, runs, strict=True):
+                found.append(turn())
+        return [float(np.concatenate(found).min(axis=0).sum()) for found in runs]
+
+
+def form_contests(
+    graph: Graph, sizes: Mapping[str, int], winograd: Winograd, generate: Generate
+) -> list[FormContest]:
+    """A contest for every convolution that has two forms; none where the setting decides."""
+    if setting("winograd") != "auto":
+        return []
+    nodes = [node for node in graph.nodes if is_candidate(node)]
+    return [FormContest(node, sizes, winograd, generate) for node in nodes]
+
+
+def with_forms(winograd: Winograd, chosen: Mapping[str, Choices]) -> Winograd:
+    """The pass with what was found, by form."""
+    faster = sorted(one for one, choices in chosen.items() if choices.winograd is True)
+    slower = sorted(one for one, choices in chosen.items() if choices.winograd is False)
+    return replace(winograd, faster=tuple(faster), slower=tuple(slower))
+
+
+def _launches(pair: Pair) -> Sequence[Any]:
+    programs: list[Program] = [pair.main] if pair.prepare is None else [pair.main, pair.prepare]
+    return [launch for program in programs for launch in program.launches]
+
+
+def _timer(pair: Pair, arrays: Sequence[Any]) -> Callable[[], Any]:
+    """Runs the main program some times: seconds `[run, launch]`."""
+    main = Executable(pair.main)
+    if pair.prepare is None:
+        return lambda: main.launch_seconds(arrays, TURN)
+    both = PreparedExecutable(Executable(pair.prepare), main, pair.constant, pair.sources)
+    given, state = arrays[: pair.constant[0]], arrays[pair.constant[0] :]
+    return lambda: both.launch_seconds(given, state, TURN)
+
+
+def _alone(node: Node) -> Graph:
+    """A graph of one convolution; of the turn of its kernel, too, where it is an input gradient."""
+    x, w = node.inputs
+    source = turned_back(w)
+    builder = Builder(node.op)
+    image = builder.input(x.type, "x")
+    kernel: Value = builder.input((w if source is None else source).type, "w")
+    if source is not None:
+        assert w.producer is not None
+        (turn,) = (value.producer for value in w.producer.inputs)
+        assert turn is not None
+        kernel = builder.emit("reverse", kernel, **turn.attrs)
+        kernel = builder.emit("transpose", kernel, **w.producer.attrs)
+    with builder.at(node.loc):
+        result = builder.emit(node.op, image, kernel, **node.attrs)
+    return builder.build([result])
