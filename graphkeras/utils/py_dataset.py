@@ -15,11 +15,11 @@ class PyDataset:
     `num_batches`), the number of batches. `num_batches` may be `None` for an endless data set.
 
     Args:
-        workers: Batches computed at once; with 0 or 1 they are computed by the training loop
-            unless `use_multiprocessing` is set.
+        workers: Batches computed at once. With 1 a thread may compute the next two while a step
+            runs; with 0 the training loop computes each when it needs it.
         use_multiprocessing: Whether the workers are processes instead of threads. The data set
             must then survive being copied into another process.
-        max_queue_size: Batches computed ahead at most, with workers.
+        max_queue_size: Batches computed ahead at most, with several workers or processes.
     """
 
     def __init__(

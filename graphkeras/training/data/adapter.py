@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Generator, Iterator
 from typing import Protocol
 
+from graphkeras.training.data.ahead import Ahead
 from graphkeras.training.data.batch import Batch
 
 
@@ -46,20 +47,33 @@ class Pass:
 
     Args:
         batches: The batches.
+        ahead: Whether a thread may compute them while the steps before them run.
     """
 
-    def __init__(self, batches: Iterator[Batch]) -> None:
+    def __init__(self, batches: Iterator[Batch], ahead: bool = False) -> None:
         self._batches = batches
+        self._computes_ahead = ahead
+        self._ahead: Ahead | None = None
+
+    def begin(self, limit: int | None) -> None:
+        """An epoch begins that takes at most `limit` batches; None: all there are."""
+        if self._computes_ahead:
+            if self._ahead is not None:
+                self._ahead.close()
+            self._ahead = Ahead(self._batches, limit)
 
     def take(self, count: int) -> Group | None:
         """The next `count` batches, fewer at the end of the data, `None` behind it."""
-        first = next(self._batches, None)
+        batches = self._batches if self._ahead is None else self._ahead
+        first = next(batches, None)
         if first is None:
             return None
-        return Counted(itertools.chain((first,), itertools.islice(self._batches, count - 1)))
+        return Counted(itertools.chain((first,), itertools.islice(batches, count - 1)))
 
     def close(self) -> None:
         """Ends the pass, so that workers stop."""
+        if self._ahead is not None:
+            self._ahead.close()
         if isinstance(self._batches, Generator):
             self._batches.close()
 
@@ -82,6 +96,11 @@ class DataAdapter:
         """Whether `batches` starts again from the beginning."""
         return True
 
+    @property
+    def ahead(self) -> bool:
+        """Whether a thread may compute batches while the steps before them run."""
+        return False
+
     def first(self) -> Batch:
         """The first batch, without using it up: its shapes and dtypes are those of all."""
         raise NotImplementedError
@@ -96,7 +115,7 @@ class DataAdapter:
 
     def new_pass(self) -> Pass:
         """One pass over the data, in groups."""
-        return Pass(self.batches())
+        return Pass(self.batches(), self.ahead)
 
     def on_epoch_begin(self) -> None:
         """Called before every epoch."""

@@ -66,6 +66,7 @@ class Epochs:
         if self._pass is None:
             self._pass = self.adapter.new_pass()
         limit = self._steps
+        self._pass.begin(limit)
         step = 0
         while limit is None or step < limit:
             count = wanted() if wanted is not None else self.steps_per_execution
@@ -74,6 +75,7 @@ class Epochs:
             group = self._pass.take(count)
             if group is None and step == 0 and self.adapter.repeats:
                 self._pass = self.adapter.new_pass()
+                self._pass.begin(limit)
                 group = self._pass.take(count)
             if group is None:
                 self._end_of_data(step, limit)

@@ -52,6 +52,11 @@ class IterableAdapter(DataAdapter):
         """Whether a new epoch can start after the last batch."""
         return not self._once
 
+    @property
+    def ahead(self) -> bool:
+        """Always."""
+        return True
+
     def first(self) -> Batch:
         """The first batch, which training sees too."""
         return self._first

@@ -1,4 +1,4 @@
-"""Batches from a `PyDataset`, computed by the training loop or ahead of it by workers."""
+"""Batches from a `PyDataset`, computed ahead of the training loop by workers."""
 
 from __future__ import annotations
 
@@ -57,6 +57,11 @@ class PyDatasetAdapter(DataAdapter):
     def num_batches(self) -> int | None:
         """What the data set says."""
         return self._dataset.num_batches
+
+    @property
+    def ahead(self) -> bool:
+        """With one worker; several have a queue of their own."""
+        return self._dataset.workers == 1 and not self._dataset.use_multiprocessing
 
     def first(self) -> Batch:
         """The batch at position 0."""
