@@ -38,9 +38,10 @@ from graphkeras.passes import (
     Winograd,
 )
 from graphkeras.passes.split_constants import Split, split_constants
+from graphkeras.passes.winograd import alone, form, is_candidate
 from graphkeras.runtime.executable import Executable
 from graphkeras.runtime.prepared import PreparedExecutable
-from graphkeras.tuning import DEFAULT_SIZE, Tuning, tune, tune_forms
+from graphkeras.tuning import DEFAULT_SIZE, Forms, Tuning, tune, tune_forms
 
 ALGEBRA: tuple[Pass, ...] = (
     # Gradient rules and layers emit the general form; most of it cancels.
@@ -122,7 +123,7 @@ def compile_graph(
     if FORMS[0] in pipeline:
         at = tuple(pipeline).index(FORMS[0])
         before = optimize(graph, pipeline[:at]).records[-1].after
-        winograd, forms = tune_forms(before, sizes, Winograd(), _forms_alone)
+        winograd, forms = _timed_forms(before, sizes, Winograd())
         pipeline = (*pipeline[:at], winograd, *pipeline[at + 1 :])
     return _executable(optimize(graph, pipeline).records, sizes, forms)
 
@@ -196,7 +197,7 @@ def compile_halves(
     if _is_tuned(autotune):
         sizes = sizes or dict.fromkeys(graph.symbols, DEFAULT_SIZE)
         before = optimize(graph, _before_forms(constant)).records[-1].after
-        winograd, forms = tune_forms(before, sizes, PREPARED_WINOGRAD, _forms_alone)
+        winograd, forms = _timed_forms(before, sizes, PREPARED_WINOGRAD)
         halves = optimize_halves(graph, constant, winograd)
         main = _executable(halves.main, sizes, forms)
     else:
@@ -208,7 +209,26 @@ def compile_halves(
     return PreparedExecutable(prepare, main, halves.split.constant, halves.split.sources)
 
 
-def _forms_alone(graph: Graph, winograd: Winograd) -> Pair:
+def _timed_forms(
+    graph: Graph, sizes: Mapping[str, int], winograd: Winograd
+) -> tuple[Winograd, Tuning]:
+    """The pass with the forms of convolutions that are faster here, and what was found."""
+    if setting("winograd") != "auto":
+        return winograd, Tuning()
+    forms = []
+    for node in filter(is_candidate, graph.nodes):
+        single, known = alone(node), form(node)
+        pairs = {
+            True: _pair(single, replace(winograd, faster=(known,))),
+            False: _pair(single, replace(winograd, slower=(known,))),
+        }
+        forms.append(Forms(node, known, single, winograd.is_wanted(node), pairs))
+    chosen, found = tune_forms(forms, sizes)
+    faster, slower = (tuple(sorted(f for f in chosen if chosen[f] is w)) for w in (True, False))
+    return replace(winograd, faster=faster, slower=slower), found
+
+
+def _pair(graph: Graph, winograd: Winograd) -> Pair:
     """The programs of one convolution, whose kernel is input 1."""
     if not winograd.prepared:
         pipeline = (*ALGEBRA, winograd, *FORMS[1:], *TO_KERNELS, Schedule())

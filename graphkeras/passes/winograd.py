@@ -34,6 +34,7 @@ from math import prod
 from typing import ClassVar
 
 from graphkeras.config import setting
+from graphkeras.ir.builder import Builder
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import get_op
@@ -136,6 +137,21 @@ def form(node: Node) -> str:
     x, w = node.inputs
     turned = " turned" if turned_back(w) is not None else ""
     return f"{node.op}: {x.type} * {w.type}{turned} -> {node.types[0]}"
+
+
+def alone(node: Node) -> Graph:
+    """A graph of a node that `fits`, and of the turn of its kernel where it reads a turned one."""
+    x, w = node.inputs
+    source = turned_back(w)
+    builder = Builder(node.op)
+    image = builder.input(x.type, "x")
+    kernel = builder.input((w if source is None else source).type, "w")
+    if source is not None:
+        kernel = builder.emit("reverse", kernel, axes=(0, 1))
+        kernel = builder.emit("transpose", kernel, perm=(0, 1, 3, 2))
+    with builder.at(node.loc):
+        result = builder.emit(node.op, image, kernel, **node.attrs)
+    return builder.build([result])
 
 
 def _is_sparse(value: Value) -> bool:

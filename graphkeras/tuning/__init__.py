@@ -6,6 +6,7 @@ contest.py   one contraction: its kernels against each other, on this machine
 winners.py   what was found, kept in the kernel cache
 """
 
+from graphkeras.tuning.forms import Forms
 from graphkeras.tuning.tuner import DEFAULT_SIZE, Tuned, Tuning, tune, tune_forms
 
-__all__ = ["DEFAULT_SIZE", "Tuned", "Tuning", "tune", "tune_forms"]
+__all__ = ["DEFAULT_SIZE", "Forms", "Tuned", "Tuning", "tune", "tune_forms"]

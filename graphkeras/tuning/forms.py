@@ -13,17 +13,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
 from graphkeras.codegen.program import Pair, Program
-from graphkeras.config import setting
-from graphkeras.ir.builder import Builder
-from graphkeras.ir.graph import Graph, Node, Value
-from graphkeras.passes.winograd import Winograd, form, is_candidate, turned_back
+from graphkeras.ir.graph import Graph, Node
 from graphkeras.runtime import kernel_cache
 from graphkeras.runtime.examples import example_arrays
 from graphkeras.runtime.executable import Executable
@@ -36,34 +33,37 @@ SECONDS = 0.3
 TURN = 2
 """Launches that are timed of one form before the other's turn."""
 
-Generate = Callable[[Graph, Winograd], Pair]
-"""The programs of a graph of one convolution: input 0 is the image, input 1 the kernel."""
+
+@dataclass(frozen=True)
+class Forms:
+    """A convolution, or the gradient of one, that may be Winograd's as well as a plain one."""
+
+    node: Node
+    form: str
+    """What decides how fast they are, the machine apart: see `passes.winograd`."""
+    graph: Graph
+    """The node alone: input 0 is the image."""
+    by_model: bool
+    """Whether the cost model takes Winograd's."""
+    pairs: Mapping[bool, Pair]
+    """The programs of the graph as Winograd's, and as a plain one."""
 
 
 class FormContest:
     """Both forms of a convolution.
 
     Args:
-        node: The convolution.
+        forms: The forms.
         sizes: The run-time sizes to time it for.
-        winograd: The pass as the cost model has it.
-        generate: Makes the programs.
     """
 
-    def __init__(
-        self, node: Node, sizes: Mapping[str, int], winograd: Winograd, generate: Generate
-    ) -> None:
-        self.node = node
-        self.graph = _alone(node)
-        self.sizes = {name: sizes[name] for name in self.graph.symbols}
-        (own,) = (n for n in self.graph.nodes if n.op == node.op)
-        self.form = form(own)
-        self._by_model = winograd.is_wanted(own)
-        passes = {
-            True: replace(winograd, faster=(self.form,), slower=()),
-            False: replace(winograd, faster=(), slower=(self.form,)),
-        }
-        self.pairs = {which: generate(self.graph, one) for which, one in passes.items()}
+    def __init__(self, forms: Forms, sizes: Mapping[str, int]) -> None:
+        self.node = forms.node
+        self.form = forms.form
+        self.graph = forms.graph
+        self.pairs = forms.pairs
+        self.sizes = {name: sizes[name] for name in forms.graph.symbols}
+        self._by_model = forms.by_model
 
     @property
     def name(self) -> str:
@@ -104,23 +104,6 @@ class FormContest:
         return [float(np.concatenate(found).min(axis=0).sum()) for found in runs]
 
 
-def form_contests(
-    graph: Graph, sizes: Mapping[str, int], winograd: Winograd, generate: Generate
-) -> list[FormContest]:
-    """A contest for every convolution that has two forms; none where the setting decides."""
-    if setting("winograd") != "auto":
-        return []
-    nodes = [node for node in graph.nodes if is_candidate(node)]
-    return [FormContest(node, sizes, winograd, generate) for node in nodes]
-
-
-def with_forms(winograd: Winograd, chosen: Mapping[str, Choices]) -> Winograd:
-    """The pass with what was found, by form."""
-    faster = sorted(one for one, choices in chosen.items() if choices.winograd is True)
-    slower = sorted(one for one, choices in chosen.items() if choices.winograd is False)
-    return replace(winograd, faster=tuple(faster), slower=tuple(slower))
-
-
 def _launches(pair: Pair) -> Sequence[Any]:
     programs: list[Program] = [pair.main] if pair.prepare is None else [pair.main, pair.prepare]
     return [launch for program in programs for launch in program.launches]
@@ -134,21 +117,3 @@ def _timer(pair: Pair, arrays: Sequence[Any]) -> Callable[[], Any]:
     both = PreparedExecutable(Executable(pair.prepare), main, pair.constant, pair.sources)
     given, state = arrays[: pair.constant[0]], arrays[pair.constant[0] :]
     return lambda: both.launch_seconds(given, state, TURN)
-
-
-def _alone(node: Node) -> Graph:
-    """A graph of one convolution; of the turn of its kernel, too, where it is an input gradient."""
-    x, w = node.inputs
-    source = turned_back(w)
-    builder = Builder(node.op)
-    image = builder.input(x.type, "x")
-    kernel: Value = builder.input((w if source is None else source).type, "w")
-    if source is not None:
-        assert w.producer is not None
-        (turn,) = (value.producer for value in w.producer.inputs)
-        assert turn is not None
-        kernel = builder.emit("reverse", kernel, **turn.attrs)
-        kernel = builder.emit("transpose", kernel, **w.producer.attrs)
-    with builder.at(node.loc):
-        result = builder.emit(node.op, image, kernel, **node.attrs)
-    return builder.build([result])

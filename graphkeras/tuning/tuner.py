@@ -19,12 +19,11 @@ from dataclasses import dataclass, field, replace
 from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
 from graphkeras.codegen.generate import variants
 from graphkeras.ir.graph import Graph, Node
-from graphkeras.passes.winograd import Winograd
 from graphkeras.runtime import disk_cache
 from graphkeras.runtime.pool import get_num_threads
 from graphkeras.tuning import winners
 from graphkeras.tuning.contest import Contest
-from graphkeras.tuning.forms import FormContest, Generate, form_contests, with_forms
+from graphkeras.tuning.forms import FormContest, Forms
 from graphkeras.tuning.winners import Winner
 from graphkeras.utils.messages import print_message
 
@@ -92,23 +91,22 @@ def tune(graph: Graph, sizes: Mapping[str, int]) -> Tuning:
 
 
 def tune_forms(
-    graph: Graph, sizes: Mapping[str, int], winograd: Winograd, generate: Generate
-) -> tuple[Winograd, Tuning]:
+    forms: Sequence[Forms], sizes: Mapping[str, int]
+) -> tuple[Mapping[str, bool], Tuning]:
     """Chooses between forms of convolutions by timing, before the kernels are known.
 
     Args:
-        graph: The graph in front of the pass `winograd`.
+        forms: The convolutions that have two.
         sizes: The run-time sizes to choose for.
-        winograd: The pass as the cost model has it.
-        generate: Makes the programs of one convolution.
 
     Returns:
-        The pass with what was found, and what was found.
+        For `Forms.form`, where not as the cost model says, whether it is Winograd's that is
+        faster; and what was found.
     """
-    contests = form_contests(graph, sizes, winograd, generate)
+    contests = [FormContest(each, sizes) for each in forms]
     tuning = _find(contests)
-    by_form = {c.form: tuning.choices[c.node] for c in contests if c.node in tuning.choices}
-    return with_forms(winograd, by_form), replace(tuning, choices={})
+    chosen = {c.form: tuning.choices[c.node].winograd for c in contests if c.node in tuning.choices}
+    return {form: bool(which) for form, which in chosen.items()}, replace(tuning, choices={})
 
 
 def _find(contests: Sequence[Contest | FormContest]) -> Tuning:

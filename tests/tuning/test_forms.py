@@ -16,6 +16,7 @@ from graphkeras.compiler import compile_graph, compile_halves, optimize
 from graphkeras.ir import Builder, Graph, Node, Size, TensorType
 from graphkeras.ir.evaluate import evaluate
 from graphkeras.passes import Winograd
+from graphkeras.passes.winograd import form
 from graphkeras.runtime.executable import Executable
 from graphkeras.runtime.prepared import PreparedExecutable
 from graphkeras.tuning import contest, forms, tuner
@@ -183,7 +184,7 @@ def test_a_real_contest() -> None:
 
 def test_the_pass_says_what_was_found() -> None:
     node = conv(64, 64).nodes[0]
-    text = forms.form(node)
+    text = form(node)
     assert text == "conv: f32[N,8,8,64] * f32[3,3,64,64] -> f32[N,8,8,64]"
     assert not Winograd(slower=(text,)).is_wanted(node)
     assert Winograd(slower=("conv: f32[N,9,9,64] * f32[3,3,64,64] -> f32[N,9,9,64]",)).is_wanted(
