@@ -3,6 +3,7 @@
 tuner.py     which contractions of a program have been timed, and which are timed now
 forms.py     plain convolutions against Winograd's
 contest.py   one contraction: its kernels against each other, on this machine
+whole.py     the chosen kernels against the cost model's, in their program
 winners.py   what was found, kept in the kernel cache
 """
 

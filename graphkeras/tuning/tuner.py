@@ -17,13 +17,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
-from graphkeras.codegen.generate import variants
+from graphkeras.codegen.generate import generate, variants
 from graphkeras.ir.graph import Graph, Node
 from graphkeras.runtime import disk_cache
 from graphkeras.runtime.pool import get_num_threads
 from graphkeras.tuning import winners
 from graphkeras.tuning.contest import Contest
 from graphkeras.tuning.forms import FormContest, Forms
+from graphkeras.tuning.whole import whole_winner
 from graphkeras.tuning.winners import Winner
 from graphkeras.utils.messages import print_message
 
@@ -69,10 +70,19 @@ class Tuning:
     contractions: tuple[Tuned, ...] = ()
     choices: Mapping[Node, Choices] = field(default_factory=dict)
     """How kernels are written, where not as the cost model says."""
+    whole: Winner | None = None
+    """Seconds of the program with the cost model's kernels, and with the chosen ones; None where
+    these are the same."""
 
     def __str__(self) -> str:
         head = f"{'default us':>10} {'chosen us':>10} {'gain':>6}  contraction: choices"
-        return "\n".join([head, *map(str, self.contractions)])
+        lines = [head, *map(str, self.contractions)]
+        if self.whole is not None:
+            default, chosen = self.whole.default, self.whole.seconds
+            verdict = "kept" if self.choices else "slower together: the cost model's are kept"
+            figures = f"{default * 1e6:10.1f} {chosen * 1e6:10.1f} {default / chosen:6.2f}"
+            lines.append(f"{figures}  the whole program: {verdict}")
+        return "\n".join(lines)
 
 
 def tune(graph: Graph, sizes: Mapping[str, int]) -> Tuning:
@@ -84,10 +94,17 @@ def tune(graph: Graph, sizes: Mapping[str, int]) -> Tuning:
 
     Returns:
         What was found. A contraction that could not be timed, because other programs keep the
-        cores busy, is left to the cost model, with a warning.
+        cores busy, is left to the cost model, with a warning; all are, where the chosen kernels
+        make the whole program slower.
     """
     contests = [Contest(node, sizes) for node in graph.nodes if variants(node)]
-    return _find(contests)
+    tuning = _find(contests)
+    if not tuning.choices:
+        return tuning
+    programs = generate(graph), generate(graph, tuning.choices)
+    whole = whole_winner(graph, *programs, sizes)
+    choices = tuning.choices if whole.seconds < whole.default else {}
+    return replace(tuning, choices=choices, whole=whole)
 
 
 def tune_forms(

@@ -19,7 +19,7 @@ from graphkeras.passes import Winograd
 from graphkeras.passes.winograd import form
 from graphkeras.runtime.executable import Executable
 from graphkeras.runtime.prepared import PreparedExecutable
-from graphkeras.tuning import contest, forms, tuner
+from graphkeras.tuning import contest, forms, tuner, whole
 from graphkeras.tuning.contest import Contest
 from graphkeras.tuning.forms import FormContest
 from graphkeras.tuning.winners import Winner
@@ -35,6 +35,7 @@ def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(tuner, "variants", lambda node: [])
     monkeypatch.setattr(forms, "LEAST_ROUNDS", 1)
     monkeypatch.setattr(forms, "SECONDS", 0.0)
+    monkeypatch.setattr(whole, "call_seconds", lambda *_: [2.0, 1.0])
     with config.override(home=tmp_path, interactive_logging=False):
         yield
 

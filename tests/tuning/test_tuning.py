@@ -23,12 +23,13 @@ from graphkeras.ir import Builder, Graph, Size, TensorType
 from graphkeras.ir.evaluate import evaluate
 from graphkeras.runtime import disk_cache
 from graphkeras.runtime.executable import Executable
-from graphkeras.tuning import contest, forms, tuner
+from graphkeras.tuning import contest, forms, tuner, whole
 from graphkeras.tuning.contest import Contest
 from graphkeras.tuning.winners import Winner
 
 N = Size.symbol("N")
 SIZES = {"N": 5}
+CALL_SECONDS = whole.call_seconds
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,7 @@ def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(forms, "LEAST_ROUNDS", 1)
     monkeypatch.setattr(forms, "SECONDS", 0.0)
     monkeypatch.setattr(contest, "variants", lambda node: variants(node)[:3])
+    monkeypatch.setattr(whole, "call_seconds", lambda *_: [2.0, 1.0])
     with config.override(home=tmp_path, interactive_logging=False):
         yield
 
@@ -137,6 +139,29 @@ def test_the_report(held: list[Contest]) -> None:
     assert lines[0].split() == ["default", "us", "chosen", "us", "gain", "contraction:", "choices"]
     assert lines[1].split()[:3] == ["2.0", "1.0", "2.00"]
     assert lines[1].endswith("dot_general_tanh N=5: rows 3")
+
+
+def test_kernels_that_are_slower_together_are_left(
+    held: list[Contest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole, "call_seconds", lambda *_: [4e-6, 5e-6])
+    plain = compiled(dense(), autotune=False)
+    executable = compiled(dense())
+    assert executable.tuning.choices == {}
+    assert executable.program.launches[0].kernel.text == plain.program.launches[0].kernel.text
+    verdict = "the whole program: slower together: the cost model's are kept"
+    assert str(executable.tuning).splitlines()[-1] == f"       4.0        5.0   0.80  {verdict}"
+    # The verdict is kept like a winner.
+    monkeypatch.setattr(whole, "call_seconds", lambda *_: pytest.fail("timed again"))
+    assert compiled(dense()).tuning.whole == Winner(BY_MODEL, 4e-6, 5e-6)
+
+
+def test_whole_programs_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole, "SECONDS", 0.0)
+    programs = [compiled(dense(units), autotune=False).program for units in (40, 40)]
+    seconds = CALL_SECONDS(dense(), programs, SIZES)
+    assert len(seconds) == 2
+    assert min(seconds) > 0
 
 
 def test_a_real_contest(tmp_path: Path) -> None:
