@@ -8,6 +8,7 @@ Each function imports the library itself and returns seconds, megabytes (2**20 b
 from __future__ import annotations
 
 import importlib
+import statistics
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -15,7 +16,7 @@ from typing import Any
 
 from benchmarks.systems import OURS, SYSTEMS
 
-TURNS_SECONDS = 10.0
+TURNS_SECONDS = 20.0
 """Time for two models that take turns."""
 
 
@@ -87,23 +88,24 @@ def _memory_of_fit(system: str, steps: int) -> float:
 def default_by_tuned(system: str, key: str) -> float:
     """Time of a row's work with the cost model's kernels by its time with autotuned ones.
 
-    Both models are in one process and take turns; the least time of each counts.
+    Both models are in one process and take turns, each first in every second one. The median of
+    the ratios counts: least times of work this long differ by a sixth on a shared machine.
     """
     from benchmarks.rows import ROWS
     from benchmarks.systems.keras_api import prepare_with
 
     keras, work = _import(system), ROWS[key].work
     calls = [prepare_with(keras, work, {"autotune": flag}).run for flag in (False, True)]
-    for call in calls:
-        call()
-    least = [float("inf")] * len(calls)
+    ratios: list[float] = []
     end = perf_counter() + TURNS_SECONDS
-    while perf_counter() < end:
-        for i, call in enumerate(calls):
+    while perf_counter() < end or len(ratios) < 4:
+        seconds = [0.0, 0.0]
+        for i in (0, 1) if len(ratios) % 2 else (1, 0):
             begin = perf_counter()
-            call()
-            least[i] = min(least[i], perf_counter() - begin)
-    return least[0] / least[1]
+            calls[i]()
+            seconds[i] = perf_counter() - begin
+        ratios.append(seconds[0] / seconds[1])
+    return statistics.median(ratios)
 
 
 def _model(system: str, name: str, **given: Any) -> Any:
