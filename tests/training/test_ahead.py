@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import traceback
 from collections.abc import Iterator
 from typing import Any
 
+import keras as real_keras
 import numpy as np
 import pytest
 
@@ -246,3 +248,51 @@ def test_settings_hold_in_the_thread() -> None:
     with gk.config.override(nan_loss="warn"):
         network().fit(generator(), steps_per_epoch=6, verbose=0)
     assert set(found) == {"warn"}
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_data_sets_train_as_in_keras(workers: int, shuffle: bool, pair: Any) -> None:
+    def build(keras: Any) -> Any:
+        return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+
+    models = pair(build, optimizer="sgd", loss="sparse_categorical_crossentropy")
+    losses = []
+    for keras, model in zip((gk, real_keras), models, strict=True):
+
+        class Data(keras.utils.PyDataset):  # type: ignore[misc, name-defined]
+            def __len__(self) -> int:
+                return 6
+
+            def __getitem__(self, index: int) -> Any:
+                return X[index * 8 : index * 8 + 8], Y[index * 8 : index * 8 + 8]
+
+        random.seed(5)
+        data = Data(workers=workers, max_queue_size=3)
+        history = model.fit(data, epochs=3, shuffle=shuffle, verbose=0).history
+        losses.append(history["loss"])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+    for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_is_raised_as_in_keras(workers: int, pair: Any) -> None:
+    def build(keras: Any) -> Any:
+        return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+
+    for keras, model in zip(
+        (gk, real_keras), pair(build, loss="sparse_categorical_crossentropy"), strict=True
+    ):
+
+        class Broken(keras.utils.PyDataset):  # type: ignore[misc, name-defined]
+            def __len__(self) -> int:
+                return 6
+
+            def __getitem__(self, index: int) -> Any:
+                if index == 4:
+                    raise LookupError("picture 4 is missing")
+                return X[:8], Y[:8]
+
+        with pytest.raises(LookupError, match=r"^picture 4 is missing$"):
+            model.fit(Broken(workers=workers), shuffle=False, verbose=0)
