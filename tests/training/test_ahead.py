@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import traceback
 from collections.abc import Iterator
@@ -250,9 +249,10 @@ def test_settings_hold_in_the_thread() -> None:
     assert set(found) == {"warn"}
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_data_sets_train_as_in_keras(workers: int, shuffle: bool, pair: Any) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_data_sets_train_as_in_keras(workers: int, pair: Any) -> None:
+    # In order, by one worker: Keras looks at the first batch in a pass of its own, for which it
+    # shuffles once more, and of which several workers leave batches to the first epoch.
     def build(keras: Any) -> Any:
         return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
 
@@ -267,9 +267,7 @@ def test_data_sets_train_as_in_keras(workers: int, shuffle: bool, pair: Any) -> 
             def __getitem__(self, index: int) -> Any:
                 return X[index * 8 : index * 8 + 8], Y[index * 8 : index * 8 + 8]
 
-        random.seed(5)
-        data = Data(workers=workers, max_queue_size=3)
-        history = model.fit(data, epochs=3, shuffle=shuffle, verbose=0).history
+        history = model.fit(Data(workers=workers), epochs=3, shuffle=False, verbose=0).history
         losses.append(history["loss"])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
     for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
