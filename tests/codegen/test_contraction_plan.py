@@ -144,6 +144,35 @@ def test_a_kernel_gradient_of_many_channels_takes_the_positions_of_a_tap() -> No
     assert (plan.runs.lead, plan.runs.extent) == (2, 16)
 
 
+def first_gradient(channels: int, filters: int, cpu: str = "avx512") -> Plan:
+    return plan_of(
+        "conv_kernel_grad",
+        (N, 32, 32, channels),
+        (N, 32, 32, filters),
+        cpu=cpu,
+        kernel_size=(3, 3),
+        strides=(1, 1),
+        padding=((1, 1), (1, 1)),
+        lhs_dilation=(1, 1),
+        rhs_dilation=(1, 1),
+        groups=1,
+    )
+
+
+def test_threads_share_the_columns_of_the_first_kernels_gradient() -> None:
+    plan = first_gradient(3, 32)
+    # Two threads get a panel each, one takes both at a time.
+    assert (plan.shared, plan.width, plan.wide) == ("n", 16, 32)
+    assert plan.streamed
+    assert (first_gradient(3, 64).shared, first_gradient(3, 64).width) == ("n", 32)
+    # A panel with few valid columns would cost as much as a whole one.
+    assert (first_gradient(3, 20).shared, first_gradient(3, 20).width) == ("m", 32)
+    assert not first_gradient(4, 32).streamed
+    # 9 rows of two vectors find no registers.
+    plan = first_gradient(3, 16, "avx2")
+    assert (plan.width, plan.wide) == (8, 8)
+
+
 def test_many_rows_that_compete_for_the_cache_are_packed() -> None:
     # 32 columns: a tile of 14 rows. With more columns a tile has fewer rows, for which a set of
     # the cache has room.

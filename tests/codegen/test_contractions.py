@@ -247,6 +247,10 @@ CONVOLUTIONS = {
         (40, 34, 3), (3, 3, 3, 20), gradient=True, **SAME
     ),
     "kernel gradient, chunks of lines": convolution((34, 40, 3), (3, 3, 3, 20), gradient=True),
+    "kernel gradient, threads share panels": convolution(
+        (14, 12, 3), (3, 3, 3, 32), gradient=True, **SAME
+    ),
+    "kernel gradient of one channel": convolution((13, 12, 1), (3, 3, 1, 64), gradient=True),
     "kernel gradient of 3D": convolution(
         (4, 9, 130, 2), (1, 3, 3, 2, 6), gradient=True, padding=((0, 0), (1, 1), (1, 1))
     ),
@@ -295,6 +299,18 @@ CONVOLUTIONS = {
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_convolution(name: str, cpu: str) -> None:
     check(CONVOLUTIONS[name], cpu)
+
+
+def test_threads_that_share_panels_give_the_same_bits() -> None:
+    """One thread takes both panels at a time, two take one each."""
+    case = CONVOLUTIONS["kernel gradient, threads share panels"]
+    executable, arrays = compile_graph(case.graph), input_arrays(case.graph, {"N": 29})
+    found = []
+    for threads in (1, 2, 3):
+        executable.threads = threads
+        found.append(executable(arrays)[0])
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0], other)
 
 
 @pytest.mark.parametrize("cpu", CPUS)

@@ -86,7 +86,9 @@ class Plan:
     itemsize: int
     lanes: int
     width: int
-    """Columns of a tile, a multiple of lanes."""
+    """Columns of a tile, a multiple of lanes; threads that share columns get multiples of it."""
+    wide: int
+    """Columns of a tile where a thread has that many: `width`, or a multiple."""
     block: int
     """Columns that are finished together, a multiple of width."""
     runs: Runs
@@ -111,5 +113,7 @@ class Plan:
     strip: int
     """Tiles of rows that are finished together."""
     layout: Layout | None
+    streamed: bool
+    """Whether tiles ask for B, which is read in place, ahead."""
     shared: str
     """`"b"`, `"m"` or `"n"`."""

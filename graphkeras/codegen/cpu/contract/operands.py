@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from graphkeras.codegen.cpu.contract.access import merged, offset, varies
 from graphkeras.codegen.cpu.contract.clip import Clip
 from graphkeras.codegen.cpu.contract.forms import Form, Plan
+from graphkeras.codegen.cpu.contract.source import find_source
 from graphkeras.codegen.emit import KernelWriter
 from graphkeras.codegen.lower import Lowering
 from graphkeras.ir.dims import number, product
@@ -81,6 +82,10 @@ class Operands:
             assert plan.layout is not None
             elements = (plan.layout.images or 1) * plan.layout.lines * self.line_elements
             self.a = add(plan.dtype, elements, plan.itemsize, "view")
+            x = hero.inputs[0]
+            rank = len(x.type.shape)
+            self.view_source = find_source(x, lambda at: at, [rank], lowering.operands)
+            """Where the operand of a view lies, if it lies somewhere at strides."""
         else:
             elements = rows * (plan.k_elements if plan.a_by_k else plan.a_pitch)
             self.a = add(plan.dtype, elements, plan.itemsize, "a")
@@ -187,11 +192,26 @@ class Operands:
 
         def copy() -> None:
             self._zeros(place, 0, first * channels)
-            with self.writer.loop(first, as_index(last), "v") as v:
-                self._copy([*at, v], place + v * channels)
+            self._copy_cells(at, (first, last), place)
             self._zeros(place, last * channels, cells * channels)
 
         self._where_inside([*at, as_index(first)], copy, place, cells * channels)
+
+    def _copy_cells(self, at: Sequence[Expr], span: tuple[int, int], place: Expr) -> None:
+        """The cells of a line that lie inside; as one run where they do so in memory."""
+        view, source = self.rule.view, self.view_source
+        assert view is not None
+        (first, last), channels = span, number(view.shape[-1])
+        if source is None or source.strides.dims[0][-2:] != (channels, 1):
+            with self.writer.loop(first, as_index(last), "v") as v:
+                self._copy([*at, v], place + v * channels)
+            return
+        index, _ = view.source([*at, as_index(first), as_index(0)])
+        begin = offset(index, source.strides.dims[0]) + source.strides.start
+        begin = self.writer.let(begin - first * channels, "from")
+        with self.writer.loop(first * channels, as_index(last * channels), "e") as e:
+            element = Load(self.plan.dtype, source.buffer, begin + e)
+            self.writer.store(self.a, place + e, element)
 
     def _cell(self, at: Sequence[Expr], place: Expr) -> None:
         """The channels of one position of the view."""

@@ -82,6 +82,9 @@ WIDE = 256
 """Columns over which packing a tile's rows of A is soon paid."""
 ROWS_FOR_COLUMNS = 4
 """Rows for each column from which on rows are shared out although every thread then packs B."""
+FEW_ROWS_IN_ALL = 32
+"""Rows of a result over which a long k is summed for so few tiles that B comes from memory as fast
+as they need it: the gradients of a net's first kernel, 9 or 27 rows."""
 SHORT_RUN = 8
 """Rows; several shorter runs share a tile where they can."""
 
@@ -167,6 +170,7 @@ class _Planner:
             itemsize=self.result.itemsize,
             lanes=self.lanes,
             width=width,
+            wide=self._wide(width, rows),
             block=block,
             runs=runs,
             a_strides=a_strides,
@@ -182,6 +186,7 @@ class _Planner:
             else self._loops(a_strides.dims[2], b_source.strides.dims[1], b_strides.dims[1]),
             strip=1 if self.cut is None else self._strip(block, runs, strip_elements),
             layout=self.layout,
+            streamed=b_form is Form.IN_PLACE and self._is_low(),
             shared=self._shared(
                 runs,
                 width,
@@ -424,7 +429,19 @@ class _Planner:
         vectors = -(-self.columns // self.lanes) if self.columns is not None else None
         unit = rows_together(self.rule)
         model = TileChoice(run, vectors, self._steps(), self.registers, unit)
-        return model.best(rows or self.choices.rows, self.choices.vectors)
+        # There are hardly any rows to share: two threads need two panels of columns.
+        narrow = 1 if self.columns == 2 * self.lanes and self._is_low() else None
+        return model.best(rows or self.choices.rows, self.choices.vectors or narrow)
+
+    def _wide(self, width: int, rows: int) -> int:
+        """Both panels where they are narrow for threads to share, and the registers suffice."""
+        narrow = self._is_low() and self.columns == 2 * width == 2 * self.lanes
+        return 2 * width if narrow and 2 * (rows + 1) < self.registers else width
+
+    def _is_low(self) -> bool:
+        """Whether a long k is summed for few rows."""
+        rows = product(self.rule.m)
+        return self.cut is not None and isinstance(rows, int) and rows <= FEW_ROWS_IN_ALL
 
     # ---- blocks
 
