@@ -100,6 +100,9 @@ PRODUCTS = {
     "columns copied by few rows": product(
         (M, 300), (300, 530), (1, 0), [{"M": m} for m in (1, 5, 29)]
     ),
+    "a vector and run-time columns": product(
+        (300,), (N, 300), (0, 1), [{"N": n} for n in (1, 3, 33, 70)]
+    ),
     "one step of k": product((M, 1), (1, 530), (1, 0), [{"M": m} for m in (1, 29)]),
     "few rows, many columns": product((3, 17), (17, N), (1, 0), [{"N": n} for n in (1, 31, 5003)]),
     "batches, both operands transposed": product(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from graphkeras.compiler import compile_graph
@@ -64,3 +65,28 @@ def sums(text: str) -> set[str]:
 def test_where_sums_go(build: Callable[[Builder], Value], in_memory: bool) -> None:
     found = sums(text_of(build))
     assert {name[0] for name in found} == ({"y"} if in_memory else {"c"})
+
+
+@pytest.mark.parametrize("size", [1, 5, 33, 70])
+def test_nothing_is_written_behind_columns_of_a_run_time_number(size: int) -> None:
+    n = Size.symbol("N")
+    b = Builder("product")
+    x, y = b.input(TensorType((7, 40)), "x"), b.input(TensorType((40, n)), "y")
+    attrs = {"lhs_batch": (), "rhs_batch": (), "lhs_contract": (1,), "rhs_contract": (0,)}
+    executable = compile_graph(b.build([b.emit("dot_general", x, y, **attrs)]))
+    memory = np.full(7 * size + 64, 77, np.float32)
+    arrays = [np.ones((7, 40), np.float32), np.ones((40, size), np.float32)]
+    executable.write(arrays, [memory[: 7 * size].reshape(7, size)])
+    assert (memory[: 7 * size] == 40).all()
+    assert (memory[7 * size :] == 77).all()
+
+
+def test_an_outer_product_has_no_loop() -> None:
+    b = Builder("product")
+    x, y = b.input(TensorType((5,)), "x"), b.input(TensorType((40,)), "y")
+    none: dict[str, tuple[int, ...]] = dict.fromkeys(
+        ("lhs_batch", "rhs_batch", "lhs_contract", "rhs_contract"), ()
+    )
+    arrays = [np.arange(5, dtype=np.float32), np.arange(40, dtype=np.float32)]
+    (found,) = compile_graph(b.build([b.emit("dot_general", x, y, **none)]))(arrays)
+    np.testing.assert_array_equal(found, np.outer(*arrays))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from graphkeras.codegen.cpu.contract.access import merged, strides
 from graphkeras.codegen.lower import Lowering
+from graphkeras.ir.dims import product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.scalar import INDEX, Var
@@ -35,7 +36,8 @@ def find_memory(lowering: Lowering, hero: Node, rule: Contraction) -> Memory | N
     if lowering.grouped is not None or list(lowering.results) != [hero.result]:
         return None
     buffer = lowering.results[hero.result]
-    if buffer in lowering.operands.values():
+    # The last of columns whose number is known at run time only are written in whole vectors.
+    if buffer in lowering.operands.values() or not isinstance(product(rule.n), int):
         return None
     groups = [len(rule.batch), len(rule.m), len(rule.n)]
     place = strides(rule.out, hero.result.type.shape, groups)
