@@ -206,6 +206,8 @@ MADE = {
     ("passes/fold_scales.py", "broadcast"),
     ("passes/fold_scales.py", "mul"),
     ("passes/fold_scales.py", "add"),
+    # Parts of images are added up.
+    ("passes/split_reductions.py", "reduce_sum"),
     # What panels are made with.
     *(("passes/panels.py", op) for op in ("pad", "reshape", "slice", "transpose")),
 }

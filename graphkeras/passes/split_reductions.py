@@ -1,4 +1,4 @@
-"""Splits a reduction over the batch and more into one for each batch element, then over the batch.
+"""Splits a sum over the batch and more into one for each batch element, then over the batch.
 
 A kernel shares out the elements of its result, and a sum over everything but the channels has
 few of them; a sum to one number has one::
@@ -7,6 +7,10 @@ few of them; a sum to one number has one::
 
     x[N,H,W,C] ── sum over H,W ──► [N,C] ── sum over N ──► [C]
                   shared by N                little left
+
+The gradient of the kernel of a depthwise convolution is such a sum too, over all positions of y::
+
+    conv_kernel_grad ──► conv_kernel_grads [N,*K,1,C] ── sum over N ──► [*K,1,C]
 
 The parts depend on shapes only, never on how many threads there are: neither do the bits of the
 result. Adding parts of equal size also loses less to rounding than one long sum.
@@ -41,14 +45,20 @@ class SplitReductions:
         """The graph with such reductions split; the same object if there are none."""
         rewriter = Rewriter(graph, self.name)
         for node in graph.nodes:
-            axes = self._inner_axes(node)
-            if axes is None:
+            axes, by_image = self._inner_axes(node), get_op(node.op).by_image
+            each = None if by_image is None else by_image(node)
+            if axes is None and each is None:
                 rewriter.take(node)
                 continue
-            (operand,) = rewriter.operands(node)
+            operands = rewriter.operands(node)
             with rewriter.standing_for(node):
-                parts = rewriter.emit(node.op, operand, axes=axes)
-                rewriter.replace(node.result, rewriter.emit(node.op, parts, axes=(0,)))
+                if each is not None:
+                    parts = rewriter.emit(each, *operands, **node.attrs)
+                    total = rewriter.emit("reduce_sum", parts, axes=(0,))
+                else:
+                    parts = rewriter.emit(node.op, *operands, axes=axes)
+                    total = rewriter.emit(node.op, parts, axes=(0,))
+                rewriter.replace(node.result, total)
         return rewriter.finish()
 
     def _inner_axes(self, node: Node) -> tuple[int, ...] | None:

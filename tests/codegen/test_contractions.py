@@ -227,6 +227,11 @@ CONVOLUTIONS = {
     "depthwise, steps with a common divisor": depthwise(
         (5, 5, 6), lhs_dilation=(2, 2), strides=(2, 2), rhs_dilation=(2, 2)
     ),
+    "depthwise, many channels": depthwise((9, 3, 300), **SAME),
+    "depthwise, large window": depthwise((9, 12, 37), (7, 7), padding=((3, 3), (3, 3))),
+    "depthwise, 5x5 with strides": depthwise(
+        (17, 14, 20), (5, 5), strides=(2, 2), padding=((1, 2), (1, 2))
+    ),
     "depthwise 1D": depthwise((29, 21), (4,), padding=((3, 0),), strides=(2,)),
     "depthwise 3D": depthwise((4, 5, 6, 3), (3, 2, 3)),
     "depthwise, long taps": depthwise((3, 40, 3), (1, 17)),
@@ -242,6 +247,10 @@ CONVOLUTIONS = {
         padding=((2, 1), (0, 2)),
         lhs_dilation=(2, 3),
         rhs_dilation=(1, 2),
+    ),
+    "depthwise gradient, many channels": depthwise((10, 9, 300), gradient=True, **SAME),
+    "depthwise gradient of images with strides": depthwise(
+        (19, 16, 37), (5, 4), gradient=True, strides=(1, 2), padding=((2, 1), (1, 3))
     ),
     "depthwise gradient 1D": depthwise((29, 21), (4,), gradient=True, padding=((3, 0),)),
     "1D causal": convolution((13, 3), (4, 3, 9), padding=((6, 0),), rhs_dilation=(2,)),

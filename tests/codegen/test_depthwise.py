@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from graphkeras import config
+from graphkeras.codegen.cpu.contract.channel_plan import ChannelPlan, Shape, make_channel_plan
+from graphkeras.codegen.cpu.contract.choices import Choices
 from graphkeras.codegen.cpu.contract.meeting import Axis
 from graphkeras.compiler import compile_graph
 from graphkeras.ir import Builder, Size, TensorType
@@ -79,15 +81,47 @@ def kernel(op: str, *shapes: tuple[Any, ...], moved: bool = False, **attrs: Any)
 
 def test_a_convolution_alone_needs_no_scratch_memory() -> None:
     text = kernel("conv", (N, 9, 9, 20), (3, 3, 1, 20), **ATTRS)
-    assert "line_tile(" in text
+    assert "block_tile(" in text
     assert "scratch" not in text
 
 
 def test_a_kernel_gradient_takes_all_taps_together_but_at_the_border() -> None:
-    shape = (N, 9, 9, 20)
+    shape = (N, 5, 6, 20)
     text = kernel("conv_kernel_grad", shape, shape, kernel_size=(3, 3), **ATTRS)
     assert "line_sums('float32', 8, 8, (3, 3), " in text
     assert "line_sums('float32', 8, 8, (1, 3), " in text
+
+
+def plan(size: int, window: int, channels: int = 64, **choices: int) -> ChannelPlan:
+    axis = Axis(size, size, window, 1, 1, window // 2, 1)
+    return make_channel_plan(Shape(axis, axis, channels // 16, 16, 32, False), Choices(**choices))
+
+
+def test_blocks_are_tall_and_equal() -> None:
+    assert plan(56, 3).block == (8, 1)
+    assert [part[0] for _, part in plan(56, 3).groups] == [1, 5, 1]
+    assert plan(14, 3).block == (7, 1)
+    # Few lines leave room for rows.
+    assert plan(2, 3).block == (2, 2)
+
+
+def test_large_windows_have_lower_blocks_and_then_walk_over_lines_of_taps() -> None:
+    assert plan(56, 5).block == (4, 1)
+    assert not plan(56, 5).by_line
+    assert plan(56, 7).by_line
+    assert plan(56, 7).block[0] == 1
+
+
+def test_choices_that_do_not_fit_count_as_the_nearest_that_do() -> None:
+    assert plan(5, 3, lines=40, rows=40).block == (5, 5)
+    assert plan(5, 3, vectors=9).width == 64
+
+
+def test_the_gradients_of_images_take_blocks() -> None:
+    shape = (N, 9, 9, 20)
+    text = kernel("conv_kernel_grads", shape, shape, kernel_size=(3, 3), **ATTRS)
+    assert "block_sums('float32', 8, 8, " in text
+    assert "line_sums" not in text
 
 
 def test_other_products_without_columns_have_plain_loops() -> None:

@@ -161,16 +161,30 @@ class Graphs:
         return self.emit("tanh", self.emit("conv_kernel_grad", x, dy, **attrs))
 
     def depthwise(self) -> Value:
-        self.batch = 5
+        self.batch = 7
         x, w = self.input(N, 23, 31, 37), self.input(3, 3, 1, 37)
         return self.emit("tanh", self.emit("conv", x, w, **self.DEPTHWISE))
 
     def depthwise_gradient(self) -> Value:
         self.batch = 5
         x, dy = self.input(N, 23, 31, 150), self.input(N, 12, 31, 150)
-        attrs = {**self.DEPTHWISE, "groups": 150, "kernel_size": (3, 3)}
+        window = {"kernel_size": (5, 7), "padding": ((2, 2), (3, 3))}
+        attrs = {**self.DEPTHWISE, "groups": 150, **window}
         dw = self.emit("conv_kernel_grad", x, dy, **attrs)
         return self.emit("tanh", dw)
+
+    def depthwise_gradient_of_few_images(self) -> Value:
+        """Threads share an image's channels."""
+        self.batch = 3
+        x, dy = self.input(N, 23, 31, 150), self.input(N, 12, 31, 150)
+        attrs = {**self.DEPTHWISE, "groups": 150, "kernel_size": (3, 3)}
+        return self.emit("conv_kernel_grads", x, dy, **attrs)
+
+    def depthwise_large_window(self) -> Value:
+        self.batch = 2
+        x, w = self.input(N, 19, 23, 37), self.input(7, 7, 1, 37)
+        attrs = {**self.DEPTHWISE, "strides": (1, 1), "padding": ((3, 3), (3, 3))}
+        return self.emit("tanh", self.emit("conv", x, w, **attrs))
 
     def gradient(self) -> Value:
         """What a pooling of 12 x 10 elements, 2 x 2 a window, makes of its gradient."""

@@ -23,6 +23,7 @@ from tests.codegen.test_contractions import (
     SAME,
     Case,
     convolution,
+    depthwise,
     input_arrays,
 )
 
@@ -56,6 +57,10 @@ CASES = {
             "kernel gradient",
             "kernel gradient of large images",
         )
+    },
+    **{
+        name: CONVOLUTIONS[name]
+        for name in ("depthwise, a line in tiles", "depthwise, dilated image", "depthwise 1D")
     },
     "pooled": pooled(),
 }
@@ -118,7 +123,7 @@ def test_any_choices(seed: int) -> None:
     rng = np.random.default_rng(seed)
     size, channels, filters = (int(rng.integers(1, top)) for top in (12, 9, 70))
     window = int(rng.integers(1, min(size, 3) + 1))
-    attrs = SAME if window == 3 and seed % 3 else {}
+    attrs: dict[str, Any] = SAME if window == 3 and seed % 3 else {}
     strides = (int(rng.integers(1, 3)), 1)
     kernel = (window, window, channels, filters)
     case = convolution(
@@ -126,6 +131,19 @@ def test_any_choices(seed: int) -> None:
     )
     graph, node = contraction(case.graph)
     check(case, graph, node, any_choices(rng))
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("seed", range(8))
+def test_any_choices_for_single_channels(seed: int, gradient: bool) -> None:
+    rng = np.random.default_rng(seed)
+    height, width, channels = (int(rng.integers(6, top)) for top in (24, 24, 80))
+    strides = (int(rng.integers(1, 3)), int(rng.integers(1, 3)))
+    case = depthwise((height, width, channels), gradient=gradient, strides=strides, **SAME)
+    graph, node = contraction(case.graph)
+    fields = {"lines": (1, 2, 5, 40), "rows": (1, 3, 40), "vectors": (1, 2, 9)}
+    chosen = {name: int(rng.choice(values)) for name, values in fields.items()}
+    check(case, graph, node, Choices(**chosen))
 
 
 def test_the_source_tells_what_was_chosen() -> None:

@@ -329,6 +329,12 @@ ERRORS = [
         "conv_kernel_grad: the cotangent must be f32[2,3,3,8] for the input",
     ),
     (
+        "conv_kernel_grads",
+        [IMAGE, TensorType((2, 5, 5, 8))],
+        {**CONV, "kernel_size": (3, 3)},
+        "conv_kernel_grads: the cotangent must be f32[2,3,3,8] for the input",
+    ),
+    (
         "window_max",
         [TensorType((3, N))],
         POOL,

@@ -169,7 +169,7 @@ def _size(size: Size) -> str:
 _FROM = {
     "numba": r"\b(float32|float64|u?int(?:8|16|32|64))\(",
     "graphkeras.codegen.cpu.intrinsics": r"\b(\w+_at|udiv|urem|add_any_order|maximum|minimum)\(",
-    "graphkeras.codegen.cpu.channel_tile": r"\b(line_tile|line_sums)\(",
+    "graphkeras.codegen.cpu.channel_tile": r"\b(block_sums|block_tile|line_sums)\(",
     "graphkeras.codegen.cpu.winner_tile": r"\b(winner_sums|winner_patches)\(",
     "graphkeras.codegen.cpu.microkernel": r"\b(product_tile|transpose_tile)\(",
     "graphkeras.codegen.cpu.winograd_tile": r"\b((?:input|output|gradient|kernel)_tile)\(",

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -87,6 +88,12 @@ def _kernel_grad_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[Tenso
     return (types[0].with_shape((*g.kernel, g.channels // g.groups, g.filters)),)
 
 
+def _kernel_grads_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
+    g = kernel_grad_geometry("conv_kernel_grads", types, attrs)
+    shape = (types[0].shape[0], *g.kernel, g.channels // g.groups, g.filters)
+    return (types[0].with_shape(shape),)
+
+
 # references
 
 
@@ -151,6 +158,17 @@ def _kernel_grad_reference(
         for i in range(g.groups)
     ]
     return (np.ascontiguousarray(np.concatenate(parts, -1)),)
+
+
+def _kernel_grads_reference(
+    arrays: Sequence[Array], attrs: Attrs, sizes: Sizes
+) -> tuple[Array, ...]:
+    x, dy = arrays
+    (type_,) = _kernel_grads_infer(_concrete(arrays), attrs)
+    found = np.empty([*map(int, type_.concrete({}))], x.dtype)
+    for i in range(len(x)):
+        (found[i],) = _kernel_grad_reference((x[i : i + 1], dy[i : i + 1]), attrs, sizes)
+    return (found,)
 
 
 # gradients
@@ -285,30 +303,74 @@ def _kernel_grad_contraction(node: Node) -> Contraction:
     return kernel_grad_contraction(g, node.inputs[0].type.shape[0])
 
 
-def kernel_grad_contraction(g: Geometry, batch: Dim) -> Contraction:
-    """The rule of the gradient of a kernel for `batch` images."""
+def _kernel_grads_contraction(node: Node) -> Contraction:
+    g = _kernel_grad_geometry([v.type for v in node.inputs], node.attrs)
+    return kernel_grad_contraction(g, node.inputs[0].type.shape[0], each=True)
+
+
+def kernel_grad_contraction(g: Geometry, images: Dim, each: bool = False) -> Contraction:
+    """The rule of the gradient of a kernel.
+
+    Args:
+        g: The convolution.
+        images: How many there are.
+        each: Whether each has its own: then images are the first dim of the batch, else of k.
+    """
     channels, filters = g.channels // g.groups, g.filters // g.groups
 
-    def lhs(
-        i: Sequence[Expr], m: Sequence[Expr], k: Sequence[Expr]
-    ) -> tuple[list[Expr], list[Expr]]:
-        where, conditions = g.position(k[1:], m[:-1])
-        return [k[0], *where, _channel(i, channels, m[-1])], conditions
+    def split(b: Sequence[Expr], k: Sequence[Expr]) -> tuple[Expr, Sequence[Expr], Sequence[Expr]]:
+        """The image, the group, and the position in y."""
+        return (b[0], b[1:], k) if each else (k[0], b, k[1:])
 
+    def lhs(
+        b: Sequence[Expr], m: Sequence[Expr], k: Sequence[Expr]
+    ) -> tuple[list[Expr], list[Expr]]:
+        image, group, position = split(b, k)
+        where, conditions = g.position(position, m[:-1])
+        return [image, *where, _channel(group, channels, m[-1])], conditions
+
+    def rhs(
+        b: Sequence[Expr], k: Sequence[Expr], n: Sequence[Expr]
+    ) -> tuple[list[Expr], list[Expr]]:
+        image, group, position = split(b, k)
+        return [image, *position, _channel(group, filters, n[0])], []
+
+    def out(b: Sequence[Expr], m: Sequence[Expr], n: Sequence[Expr]) -> list[Expr]:
+        own = int(each)
+        return [*b[:own], *m, _channel(b[own:], filters, n[0])]
+
+    def place(b: Sequence[Expr], m: Sequence[Expr], k: Sequence[Expr]) -> list[Expr]:
+        image, group, position = split(b, k)
+        return [image, *g.place(position, m[:-1]), _channel(group, channels, m[-1])]
+
+    groups = (g.groups,) if g.groups > 1 else ()
     return Contraction(
-        batch=(g.groups,) if g.groups > 1 else (),
+        batch=(images, *groups) if each else groups,
         m=(*g.kernel, channels),
         n=(filters,),
-        k=(batch, *g.y),
+        k=g.y if each else (images, *g.y),
         lhs=lhs,
-        rhs=lambda i, k, n: ([*k, _channel(i, filters, n[0])], []),
-        out=lambda i, m, n: [*m, _channel(i, filters, n[0])],
-        view=_view(
-            g,
-            batch,
-            lambda i, m, k: [k[0], *g.place(k[1:], m[:-1]), _channel(i, channels, m[-1])],
-        ),
+        rhs=rhs,
+        out=out,
+        # Only tiles of single channels know an image in the batch.
+        view=_view(g, images, place) if not each or channels == filters == 1 else None,
     )
+
+
+MOST_TAPS = 25
+LEAST_POSITIONS = 4
+"""Of y in an image, for each tap: else the parts of images are as much to read as x and dy."""
+
+
+def _by_image(node: Node) -> str | None:
+    """Gradients of depthwise kernels with few taps: threads then share images."""
+    g = _kernel_grad_geometry([v.type for v in node.inputs], node.attrs)
+    depthwise = 1 < g.groups == g.channels == g.filters
+    few = prod(g.kernel) <= min(MOST_TAPS, prod(g.y) // LEAST_POSITIONS)
+    dilated = max(*g.lhs_dilation, *g.rhs_dilation) > 1
+    if not depthwise or not few or dilated or node.inputs[0].type.shape[0] == 1:
+        return None
+    return "conv_kernel_grads"
 
 
 # table
@@ -410,6 +472,19 @@ register(
         attrs=(Attr("kernel_size", tuple), *_ATTRS),
         gradient=_kernel_grad_gradient,
         contraction=_kernel_grad_contraction,
+        by_image=_by_image,
+        samples=tuple(case.kernel_grad() for case in _CASES),
+    )
+)
+register(
+    Op(
+        "conv_kernel_grads",
+        Kind.CONTRACT,
+        "Gradients of `conv` for its kernel, one from each image: [N,*K,C/groups,O].",
+        _kernel_grads_infer,
+        _kernel_grads_reference,
+        attrs=(Attr("kernel_size", tuple), *_ATTRS),
+        contraction=_kernel_grads_contraction,
         samples=tuple(case.kernel_grad() for case in _CASES),
     )
 )

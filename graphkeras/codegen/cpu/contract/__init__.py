@@ -16,11 +16,18 @@ result.py             whether tiles write to the result or to scratch memory
 meeting.py            which pixels, positions and taps of a convolution meet
 winners.py            the gradients behind a maximum over windows that need its winners only
 sparse.py             the loops of these
-depthwise.py          where no matrix is left: convolutions of each channel by itself
+channels.py           where no matrix is left: convolutions of each channel by itself
+channel_plan.py       their choices
+depthwise.py          the loops of these
+channel_sums.py       the loops of the gradients of their kernels
+channel_images.py     the same, where each image has its own
 winograd.py           convolutions with a transformed kernel
 winograd_gradient.py  gradients of kernels from transformed patches
 """
 
+from graphkeras.codegen.cpu.contract.channel_images import lower_image_sums
+from graphkeras.codegen.cpu.contract.channel_sums import lower_channel_sums
+from graphkeras.codegen.cpu.contract.channels import find_channels
 from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
 from graphkeras.codegen.cpu.contract.depthwise import lower_depthwise
 from graphkeras.codegen.cpu.contract.product import lower_product, parts
@@ -42,7 +49,14 @@ def lower_contraction(
         (lower_winograd if rule.transformed == "kernel" else lower_sums)(lowering, hero, rule)
         return True
     if product(rule.n) == 1:
-        return lower_depthwise(lowering, hero, rule)
+        found = find_channels(lowering, hero, rule)
+        if found is None:
+            return False
+        if found.images == "m":
+            return lower_depthwise(found, choices)
+        if found.images == "b":
+            return lower_image_sums(found, choices)
+        return lower_channel_sums(found)
     if choices.winners is not False and lower_sparse(lowering, hero, rule, choices):
         return True
     for part in parts(rule):

@@ -16,7 +16,9 @@ class Choices:
     """Ways to write a contraction's kernel. None leaves a field to the cost model."""
 
     rows: int | None = None
-    """Rows of a tile."""
+    """Rows of a tile; of a convolution of single channels: in each line of it."""
+    lines: int | None = None
+    """Lines of a tile of a convolution of single channels."""
     vectors: int | None = None
     """Vectors in a tile's row."""
     k_steps: int | None = None

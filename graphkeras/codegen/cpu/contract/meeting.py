@@ -19,6 +19,8 @@ from graphkeras.ir.scalar import Expr
 if TYPE_CHECKING:
     from graphkeras.codegen.cpu.channel_tile import Meets, Part
 
+    Parts = list[tuple[int, Part]]
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -57,9 +59,9 @@ class Axis:
             candidates, key=lambda r: (-(-self.positions // r) + 2 * (self.positions % r > 0), r)
         )
 
-    def tiles(self, rows: int) -> list[tuple[int, Part]]:
+    def tiles(self, rows: int) -> Parts:
         """A line in tiles of `rows` positions: rows of each tile, and a part of equal ones."""
-        found: list[tuple[int, Part]] = []
+        found: Parts = []
         for first in range(0, self.positions, rows):
             count = min(rows, self.positions - first)
             base = first * self.stride // self.gap

@@ -5,6 +5,7 @@
     operands   copied instead of read in place, and the other way round
     k          longer and shorter chunks; whole, or cut
     blocks     half and twice the columns, the strip, the lines of a view
+    channels   other blocks for convolutions of single channels
     threads    rows shared out instead of columns, and the other way round
     algorithm  behind max pooling, from the winners instead of the product, and the other way round
 
@@ -15,7 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graphkeras.codegen.cpu.contract.choices import Choices
+from graphkeras.codegen.cpu.contract.channel_plan import channel_choices, make_channel_plan
+from graphkeras.codegen.cpu.contract.channels import find_channels
+from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
 from graphkeras.codegen.cpu.contract.forms import Form, Plan
 from graphkeras.codegen.cpu.contract.plan import make_plan
 from graphkeras.codegen.cpu.contract.product import parts
@@ -24,6 +27,7 @@ from graphkeras.codegen.cpu.contract.tile import MOST_ROWS
 from graphkeras.codegen.cpu.contract.winners import find_winners
 from graphkeras.codegen.lower import Lowering
 from graphkeras.ir.dims import number, product
+from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 
 SHORTEST_CHUNK = 64
@@ -33,8 +37,10 @@ SHORTEST_CHUNK = 64
 def variants(lowering: Lowering) -> list[Choices]:
     """Choices to try for a kernel of the pattern CONTRACT, besides the cost model's."""
     hero, rule = lowering.contraction()
-    if not hero.types[0].is_float or product(rule.n) == 1 or rule.transformed:
+    if not hero.types[0].is_float or rule.transformed:
         return []
+    if product(rule.n) == 1:
+        return _of_channels(lowering, hero, rule)
     winners = find_winners(hero, rule, lowering.operands)
     if winners is not None and winners.is_cheaper:
         return [Choices(winners=False)]
@@ -49,6 +55,13 @@ def variants(lowering: Lowering) -> list[Choices]:
     steps = (_tiles(plan, part), _operands(plan), _chunks(plan, part), _blocks(plan, part))
     algorithms = [Choices(winners=True)] if winners is not None else []
     return [*algorithms, *(choice for group in steps for choice in group)]
+
+
+def _of_channels(lowering: Lowering, hero: Node, rule: Contraction) -> list[Choices]:
+    found = find_channels(lowering, hero, rule)
+    if found is None or found.images == "k":
+        return []
+    return list(channel_choices(found.shape, make_channel_plan(found.shape, BY_MODEL)))
 
 
 def _tiles(plan: Plan, rule: Contraction) -> Iterator[Choices]:
