@@ -89,11 +89,15 @@ class Tile:
 
     def columns(self, b: Any, j: int) -> Any:
         """Vector j of a row of B; lanes past the last valid column are zero and never read."""
-        beyond = (j + 1) * self.lanes - self.valid
         columns, far = self.panel
         at = j * self.lanes
         if columns:
             at = at // columns * far + at % columns
+        return self._load_columns(b, at, j)
+
+    def _load_columns(self, b: Any, at: int, j: int) -> Any:
+        """Vector j of a row, which lies at `at`; lanes past the last valid column are zero."""
+        beyond = (j + 1) * self.lanes - self.valid
         if beyond <= 0:
             return self.load(b, at)
         mask, address = self._mask(beyond), self._place(b, at)
@@ -168,7 +172,7 @@ class Tile:
         load, done = builder.append_basic_block("held"), builder.append_basic_block("sums")
         builder.cbranch(builder.icmp_signed(">", held, ir.Constant(I64, 0)), load, done)
         builder.position_at_end(load)
-        loaded = [self.columns(self.at(c, start), j) for start, j in rows]
+        loaded = [self._load_columns(c, start + j * self.lanes, j) for start, j in rows]
         builder.branch(done)
         builder.position_at_end(done)
         values = [builder.phi(self.vector) for _ in rows]
