@@ -23,6 +23,7 @@ from graphkeras.codegen.program import Pair
 from graphkeras.config import setting
 from graphkeras.ir.graph import Graph
 from graphkeras.passes import (
+    BatchMoments,
     CommonSubexpressions,
     DeadCodeElimination,
     FoldConstants,
@@ -59,6 +60,8 @@ ALGEBRA: tuple[Pass, ...] = (
 FORMS: tuple[Pass, ...] = (
     # Late: the rules above know convolutions.
     Winograd(),
+    # Sums that a convolution's kernel can take with it.
+    BatchMoments(),
     DeadCodeElimination(),
 )
 """The passes that choose between forms of an op."""

@@ -264,7 +264,7 @@ class Elements:
 
     def _element(self, value: Value, position: Position) -> Expr:
         node = value.producer
-        if node is None:
+        if node is None or value in self.buffers:
             return Load(value.type.dtype, self.buffers[value], position.flat)
         op = get_op(node.op)
         if op.kind is Kind.CONSTANT:

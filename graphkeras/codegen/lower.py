@@ -32,6 +32,7 @@ from graphkeras.codegen.rows import Pass, plan_passes
 from graphkeras.ir.access import AccessCollector
 from graphkeras.ir.dims import Dim, Shape, product
 from graphkeras.ir.graph import Graph, Node, Value
+from graphkeras.ir.image_sums import is_image_sum
 from graphkeras.ir.op import Contraction, Kind, Reduction, get_op
 from graphkeras.ir.position import Position, split_offset
 from graphkeras.ir.regroup import Regrouped, contraction_of
@@ -76,6 +77,11 @@ class Lowering:
         self.elements = Elements(self.writer, self.body, self.operands)
         self.grouped: Regrouped | None = None
         """CONTRACT: the order of the rows where windows follow."""
+        self.elementwise = list(self.results)
+        """CONTRACT: results that have an element at each row; the others sum these up."""
+        self.sums: dict[Node, str] = {}
+        """CONTRACT: reductions that take in every row when it is stored, and their accumulators in
+        scratch memory, one a column."""
 
     def run(self) -> KernelFunction:
         """The kernel, complete."""
@@ -248,6 +254,8 @@ class Lowering:
     def contraction(self) -> tuple[Node, Contraction]:
         """CONTRACT: the contraction, and its rule with the rows in the order of the windows."""
         hero, rule, self.grouped = contraction_of(self.body)
+        if rule.apart:
+            self.elementwise = [value for value in self.results if not is_image_sum(value)]
         return hero, rule
 
     def _lower_contract(self) -> None:
@@ -275,7 +283,13 @@ class Lowering:
     def store_epilogue(self, known: Mapping[Value, Expr], position: Position) -> None:
         """Stores every output at `position`, given the heroes' elements there."""
         self.elements.known.update(known)
-        self._store_all(list(self.results), lambda value: same_element(value, position))
+        self._store_all(self.elementwise, lambda value: same_element(value, position))
+        for hero, buffer in self.sums.items():
+            element = self.elements.read(hero.inputs[0], same_element(hero.inputs[0], position))
+            column = position.indices[-1]
+            acc = self.writer.pinned(Load(hero.types[0].dtype, buffer, column), "acc")
+            combine = Apply(acc.dtype, _reduction(hero).combine, (acc, element))
+            self.writer.store(buffer, column, combine)
         for value in known:
             del self.elements.known[value]
 

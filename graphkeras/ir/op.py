@@ -180,6 +180,9 @@ class Contraction:
     """Where `lhs` has conditions: the tensor without conditions that it amounts to."""
     together: int = 0
     """Number of last dims of m whose positions are finished together; see `ir.regroup`."""
+    apart: bool = False
+    """Whether all rows of one position of the first dim of m are computed by one thread, one after
+    the other; see `ir.image_sums`."""
     phases: tuple[Contraction, ...] = ()
     """The same in parts, each of every few rows, that leave out the zeros between the elements of
     `lhs`; none where there are no such zeros. Where a part has no k, its result is zero."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from graphkeras.ir.dims import Shape, product
 from graphkeras.ir.graph import Graph, Node
+from graphkeras.ir.image_sums import sums_images
 from graphkeras.ir.op import Contraction, Kind, Reduction, get_op
 from graphkeras.ir.position import Position
 from graphkeras.ir.scalar import INDEX, Const, Expr, Var, as_index
@@ -107,13 +108,16 @@ def regroup(contraction: Node, windows: Node) -> Regrouped | None:
 def contraction_of(body: Graph) -> tuple[Node, Contraction, Regrouped | None]:
     """The contraction of a kernel, its rule, and the order of rows that windows ask for.
 
-    The rule has its rows in that order.
+    The rule has its rows in that order, or those of each image apart where sums over them follow.
     """
     (hero,) = [n for n in body.nodes if get_op(n.op).kind is Kind.CONTRACT]
     op = get_op(hero.op)
     assert op.contraction is not None
     rule, grouped = op.contraction(hero), None
     for windows in [n for n in body.nodes if get_op(n.op).kind is Kind.REDUCE]:
+        if sums_images(hero, windows):
+            rule = replace(rule, apart=True)
+            continue
         grouped = regroup(hero, windows)
         assert grouped is not None
         rule = grouped.rule

@@ -12,6 +12,7 @@ from graphkeras.lazy import loader
 
 if TYPE_CHECKING:
     from graphkeras.passes.autodiff import Autodiff, GradientError, gradients
+    from graphkeras.passes.batch_moments import BatchMoments
     from graphkeras.passes.cse import CommonSubexpressions
     from graphkeras.passes.dce import DeadCodeElimination
     from graphkeras.passes.fold_constants import FoldConstants
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _FILES = {
     "autodiff": "Autodiff GradientError gradients",
+    "batch_moments": "BatchMoments",
     "cse": "CommonSubexpressions",
     "dce": "DeadCodeElimination",
     "fold_constants": "FoldConstants",
@@ -47,6 +49,7 @@ __getattr__, __dir__ = loader(__name__, _FILES)
 __all__ = [
     "PASSES",
     "Autodiff",
+    "BatchMoments",
     "CommonSubexpressions",
     "DeadCodeElimination",
     "FoldConstants",

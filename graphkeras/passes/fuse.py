@@ -41,7 +41,6 @@ from graphkeras.ir.dims import Shape
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.ir.position import Position
-from graphkeras.ir.regroup import window_elements
 from graphkeras.ir.scalar import Expr
 from graphkeras.passes.fusion_kernel import (
     INLINED,
@@ -54,7 +53,9 @@ from graphkeras.passes.fusion_kernel import (
     loop_value,
     node_of,
     numel,
+    reads_windows,
     reasons,
+    reduces_images,
     reduces_trailing,
     row_offset,
     rows_numel,
@@ -96,6 +97,7 @@ class _Fusion:
                 self.below[kernel] = self._bits_below(kernel)
         self._merge_aligned()
         self._merge_windows()
+        self._merge_image_sums()
         self._merge_siblings()
         self._merge_scalars()
         return self._rebuild()
@@ -243,23 +245,23 @@ class _Fusion:
         main = hero(windows)
         if outputs & inner or len(outputs) > MAX_OUTPUTS or self._path_between(first, windows):
             return False
-        if not finishes_windows(hero(first), main):
-            return False
-        for root in windows.roots:
-            if root is main:
-                allowed = {loop_position(main.inputs[0]).flat}
-            else:
-                allowed = self._offsets_in_window(main, root)
-            reads = [offsets for v, offsets in self._reads(root).items() if v in inner]
-            if not all(offsets <= allowed for offsets in reads):
-                return False
-        return True
+        return finishes_windows(hero(first), main) and reads_windows(windows, inner, self._reads)
 
-    def _offsets_in_window(self, windows: Node, root: Node) -> set[Expr]:
-        """Offsets of the elements of a window, at the loop position of a root beside it."""
-        if root.types[0].shape != windows.types[0].shape:
-            return set()
-        return {at.flat for at in window_elements(windows, loop_position(root.result))}
+    def _merge_image_sums(self) -> None:
+        """Joins contractions and the reductions of each image of what they write."""
+        for kernel in self._kernels():
+            if kernel.pattern is Pattern.REDUCE:
+                for first in self._operands(kernel):
+                    if first.pattern is Pattern.CONTRACT and self._sums_up(first, kernel):
+                        self._merge(first, kernel, Pattern.CONTRACT, first.space, 0)
+                        break
+
+    def _sums_up(self, first: Kernel, sums: Kernel) -> bool:
+        """Whether a contraction can reduce each image that it has written."""
+        outputs = self._outputs([*first.roots, *sums.roots])
+        if len(outputs) > MAX_OUTPUTS or self._path_between(first, sums):
+            return False
+        return reduces_images(first, sums, outputs, self._reads)
 
     def _merge(
         self, first: Kernel, second: Kernel, pattern: Pattern, space: Shape, rows: int

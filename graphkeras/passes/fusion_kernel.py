@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
 from graphkeras.ir.access import Accesses, loop_position
 from graphkeras.ir.dims import Dim, Shape, product
 from graphkeras.ir.graph import Node, Value
+from graphkeras.ir.image_sums import is_near, sums_images
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.ir.position import Position
-from graphkeras.ir.regroup import regroup, rows_together
+from graphkeras.ir.regroup import regroup, rows_together, window_elements
 from graphkeras.ir.scalar import Expr
 
 MAX_SERIAL = 4096
@@ -217,3 +218,57 @@ def finishes_windows(contraction: Node, windows: Node) -> bool:
     if grouped is None or not contraction.types[0].is_float:
         return False
     return product(grouped.rule.n) != 1 and 1 < rows_together(grouped.rule) <= MOST_TOGETHER
+
+
+def reads_windows(
+    windows: Kernel, inner: Container[Value], reads: Callable[[Node], Accesses]
+) -> bool:
+    """Whether a kernel reads the values `inner` of a contraction's only in its own windows."""
+    main = hero(windows)
+    for root in windows.roots:
+        allowed: set[Expr] = set()
+        if root is main:
+            allowed = {loop_position(main.inputs[0]).flat}
+        elif root.types[0].shape == main.types[0].shape:
+            allowed = {at.flat for at in window_elements(main, loop_position(root.result))}
+        if not all(at <= allowed for value, at in reads(root).items() if value in inner):
+            return False
+    return True
+
+
+def reduces_images(
+    first: Kernel, sums: Kernel, outputs: Container[Value], reads: Callable[[Node], Accesses]
+) -> bool:
+    """Whether the kernel `sums` reduces images of what the contraction `first` has written.
+
+    It may read of it what lies in memory, an element of `outputs`, at the element that it reduces,
+    and what was reduced of the same image.
+    """
+    reduced = [r for r in (*first.roots, *sums.roots) if get_op(r.op).kind is Kind.REDUCE]
+    if not all(root in reduced for root in sums.roots):
+        return False
+    if not all(_finishes_images(hero(first), each) for each in reduced):
+        return False
+    inner = {v for root in first.roots for v in root.results}
+    for root in sums.roots:
+        shape, position = root.types[0].shape, loop_position(root.inputs[0])
+        of_image = Position(shape, (position.indices[0], position.indices[-1])).flat
+        for value, offsets in reads(root).items():
+            allowed = of_image if value.type.shape == shape else position.flat
+            if value in inner and (value not in outputs or offsets != {allowed}):
+                return False
+    return True
+
+
+def _finishes_images(contraction: Node, reduction: Node) -> bool:
+    """Whether the kernel of a contraction can reduce each image of its result, still in cache.
+
+    Not behind a maximum over windows: such gradients have kernels of other loops.
+    """
+    operand = contraction.inputs[0].producer
+    return (
+        sums_images(contraction, reduction)
+        and contraction.types[0].is_float
+        and is_near(contraction.types[0].shape)
+        and (operand is None or get_op(operand.op).scattered is None)
+    )

@@ -8,6 +8,7 @@ from typing import Any
 from graphkeras.errors import did_you_mean, unknown_name
 from graphkeras.ir.parse import parse_call
 from graphkeras.passes.autodiff import Autodiff
+from graphkeras.passes.batch_moments import BatchMoments
 from graphkeras.passes.cse import CommonSubexpressions
 from graphkeras.passes.dce import DeadCodeElimination
 from graphkeras.passes.fold_constants import FoldConstants
@@ -24,6 +25,7 @@ PASSES: dict[str, type[Any]] = {
     which.name: which
     for which in (
         Autodiff,
+        BatchMoments,
         CommonSubexpressions,
         DeadCodeElimination,
         FoldConstants,

@@ -73,14 +73,18 @@ def _heroes(body: Graph) -> set[Value]:
 
 
 def _in_hero(body: Graph, value: Value) -> bool:
-    """Whether a reduction or contraction of the body reads `value`."""
+    """Whether a reduction or contraction of the body reads `value`.
+
+    Reductions behind a contraction read what it has written; see `ir.image_sums`.
+    """
     stack = [v for hero in _heroes(body) if hero.producer for v in hero.producer.inputs]
+    written = set(body.outputs)
     seen: set[Value] = set()
     while stack:
         current = stack.pop()
         if current is value:
             return True
-        if current not in seen and current.producer is not None:
+        if current not in seen | written and current.producer is not None:
             seen.add(current)
             stack.extend(current.producer.inputs)
     return False

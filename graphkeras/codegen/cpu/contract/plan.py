@@ -377,9 +377,9 @@ class _Planner:
         """Vectors of a tile's row, and the runs."""
         m = self.rule.m
         if a is None:
-            extent = product(m)
+            extent = product(m[self._apart() :])
             rows, vectors = self._shape(extent, None)
-            return vectors, Runs(0, extent, tuple(i * pitch for i in range(rows)), 0)
+            return vectors, Runs(self._apart(), extent, tuple(i * pitch for i in range(rows)), 0)
         along = a.dims[1]
         if self.rule.together:
             return self._windows(along)
@@ -422,7 +422,7 @@ class _Planner:
         if self.layout is not None and self.layout.images is None:
             # Images are laid out one after the other, in the same memory.
             return 1
-        return len(self.clips)
+        return len(self.clips) or int(self.rule.apart)
 
     def _shape(self, run: Dim, rows: int | None) -> tuple[int, int]:
         """Rows and vectors of the tile for a run."""

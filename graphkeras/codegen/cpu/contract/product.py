@@ -33,6 +33,7 @@ from graphkeras.codegen.cpu.contract.operands import Chunk, Operands
 from graphkeras.codegen.cpu.contract.plan import make_plan
 from graphkeras.codegen.cpu.contract.result import every_step_counts, find_memory
 from graphkeras.codegen.cpu.contract.tile import TAIL_ROWS
+from graphkeras.codegen.image_sums import ImageSums
 from graphkeras.codegen.lower import Lowering
 from graphkeras.codegen.program import Share
 from graphkeras.ir.dims import Dim, number, product
@@ -154,9 +155,16 @@ class _Product:
         return product((*self.rule.m[: runs.lead], runs.per_unit))
 
     def _multiple(self) -> int:
+        if self.rule.apart:
+            return self._tiles_of_image()
         if self.plan.runs.per_unit is None:
             return lcm(ROW_MULTIPLE, rows_together(self.rule))
         return self._tiles_of_line() if self.plan.layout and self.plan.runs.lead > 1 else 1
+
+    def _tiles_of_image(self) -> int:
+        runs = self.plan.runs
+        assert runs.per_unit is not None
+        return number(product((*self.rule.m[1 : runs.lead], runs.per_unit)))
 
     def _tiles_of_line(self) -> int:
         """Tiles of one line, the first dim after the image, where a run is within a line."""
@@ -172,17 +180,33 @@ class _Product:
             columns = (first, stop)
             if plan.cut is None and plan.b is Form.PACKED:
                 self.operands.pack_b(b, columns, None)
-            if plan.layout is not None and plan.layout.images is None:
-                self._bands(b, rows, columns)
-            else:
-                self._strips(b, rows, columns, None)
+            (self._images if self.rule.apart else self._rows)(b, rows, columns)
+
+    def _rows(self, b: Sequence[Expr], rows: Span, columns: Span) -> None:
+        """All tiles of some rows."""
+        if self.plan.layout is not None and self.plan.layout.images is None:
+            self._bands(b, rows, columns)
+        else:
+            self._strips(b, rows, columns, None)
+
+    def _images(self, b: Sequence[Expr], rows: Span, columns: Span) -> None:
+        """Image by image: its tiles, and what is summed up over it."""
+        tiles, total = self._tiles_of_image(), number(product(self.rule.n))
+        whole = self.plan.shared != "n" and self.plan.block >= total
+        # Of a known number of channels, sums stay in registers.
+        channels = (as_index(0), as_index(total)) if whole else columns
+        sums = ImageSums(self.lowering, self.rule)
+        with self.writer.loop(rows[0] // tiles, rows[1] // tiles, "image") as image:
+            begin = self.writer.let(image * tiles, "begin")
+            sums.begin(channels)
+            self._rows(b, (begin, begin + tiles), columns)
+            sums.finish(image, channels)
 
     def _bands(self, b: Sequence[Expr], rows: Span, columns: Span) -> None:
         """Image by image and band by band: lays lines of the view out, then the tiles on them."""
         writer, layout, runs = self.writer, self.plan.layout, self.plan.runs
         assert layout is not None
-        assert runs.per_unit is not None
-        per_image = number(product((*self.rule.m[1 : runs.lead], runs.per_unit)))
+        per_image = self._tiles_of_image()
         if runs.lead > 1:
             of_line = self._tiles_of_line()
             step = layout.group * of_line

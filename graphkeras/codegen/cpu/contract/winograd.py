@@ -31,6 +31,7 @@ from graphkeras.codegen.cpu.contract.source import Source, find_source
 from graphkeras.codegen.cpu.contract.tile import TileChoice
 from graphkeras.codegen.cpu.microkernel import UNROLL
 from graphkeras.codegen.cpu.target import target
+from graphkeras.codegen.image_sums import ImageSums
 from graphkeras.codegen.kernel_ir import Reach
 from graphkeras.codegen.lower import Lowering
 from graphkeras.codegen.program import Share
@@ -150,16 +151,33 @@ class _Winograd:
         share = Share(product((*rule.m, *rule.n, *rule.k)), GRAIN)
         few = number(product(self.tiles)) <= FEW_TILES and number(rule.n[0]) >= MANY_FILTERS
         extent = self.panels if few else lines
-        with writer.parallel_range(extent, 1, share, "panel" if few else "line") as span:
+        multiple = self.tiles[0] if rule.apart and not few else 1
+        with writer.parallel_range(extent, multiple, share, "panel" if few else "line") as span:
             every = (as_index(0), as_index(lines if few else self.panels))
             (low, high), panels = (every, span) if few else (span, every)
+            sums = ImageSums(self.lowering, rule) if rule.apart else None
             with writer.loop(low, high, "strip", self.strip) as first:
                 stop = writer.let(least(first + self.strip, high), "stop")
                 self._spread(first, stop)
                 with writer.loop(*panels, "p") as panel:
                     self._products(panel, writer.let((stop - first) * self.tiles[1], "rows"))
                     with writer.loop(first, stop, "line") as line:
-                        self._finish(line, (line - first) * self.tiles[1], panel)
+                        row = (line - first) * self.tiles[1]
+                        if sums is None:
+                            self._finish(line, row, panel)
+                        else:
+                            self._finish_and_sum(line, row, panel, sums)
+
+    def _finish_and_sum(self, line: Expr, row: Expr, panel: Expr, sums: ImageSums) -> None:
+        """As `_finish`; what is summed up over an image begins and ends with it."""
+        writer, (image, within) = self.writer, self._at(line)
+        first = writer.let(panel * self.panel, "first")
+        channels = (first, first + self.panel)
+        with writer.when(within < 1):
+            sums.begin(channels)
+        self._finish(line, row, panel)
+        with writer.when(within >= self.tiles[0] - 1):
+            sums.finish(image, channels)
 
     def _at(self, line: Expr) -> tuple[Expr, Expr]:
         """Image and line of tiles in it."""
