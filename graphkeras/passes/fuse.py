@@ -97,8 +97,8 @@ class _Fusion:
                 self.below[kernel] = self._bits_below(kernel)
         self._merge_aligned()
         self._merge_windows()
-        self._merge_image_sums()
         self._merge_siblings()
+        self._merge_image_sums()
         self._merge_scalars()
         return self._rebuild()
 

@@ -242,7 +242,10 @@ def reduces_images(
     """Whether the kernel `sums` reduces images of what the contraction `first` has written.
 
     It may read of it what lies in memory, an element of `outputs`, at the element that it reduces,
-    and what was reduced of the same image.
+    and what was reduced of the same image. A reduction that reads another tensor as large, as the
+    gradient of a batch normalisation does, keeps its own kernel: that tensor has to be fetched
+    either way, and here each tile would wait for it (ResNet-20: 4.4 ms more in the convolutions of
+    a step for 3.4 less in reductions, and what follows found less in cache).
     """
     reduced = [r for r in (*first.roots, *sums.roots) if get_op(r.op).kind is Kind.REDUCE]
     if not all(root in reduced for root in sums.roots):
@@ -255,7 +258,8 @@ def reduces_images(
         of_image = Position(shape, (position.indices[0], position.indices[-1])).flat
         for value, offsets in reads(root).items():
             allowed = of_image if value.type.shape == shape else position.flat
-            if value in inner and (value not in outputs or offsets != {allowed}):
+            near = value in outputs and offsets == {allowed}
+            if not near if value in inner else value.type.numel == numel(position.shape):
                 return False
     return True
 
