@@ -187,8 +187,8 @@ def strings(file: Path) -> Iterator[ast.Constant]:
             yield node
 
 
-REWRITES = ("skip_unread.py", "winograd.py")
-"""Passes that are about one op, as the rules in `passes/rules/` are."""
+REWRITES = ("batch_moments.py", "skip_unread.py", "winograd.py")
+"""Passes that are about certain ops, as the rules in `passes/rules/` are."""
 BLIND = [
     *(file for file in sorted((ROOT / "passes").glob("*.py")) if file.name not in REWRITES),
     *sorted((ROOT / "codegen").rglob("*.py")),
