@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,8 @@ CASES = {
     "wide": dot((600, 513), 0),
     "stride": conv(9, 512, 160, kernel=1, strides=(2, 2)),
     "batched": batched(),
+    "a sweep over images": conv(7, 160, 290, kernel=1),
+    "a sweep over lines": conv(9, 300, 288, kernel=1, strides=(2, 2)),
 }
 
 
@@ -94,6 +97,24 @@ def test_numba_reads_panels_too() -> None:
     expected = compile_halves(graph, [1])([x], [w])[0]
     with config.override(compiler="numba"):
         np.testing.assert_array_equal(compile_halves(graph, [1])([x], [w])[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "sweep"),
+    [("a sweep over images", "(49 * N), 54)"), ("a sweep over lines", "(5 * N), 5)")],
+)
+def test_a_panel_serves_a_sweep_of_tiles_that_fetch_the_next_one(name: str, sweep: str) -> None:
+    graph = CASES[name]
+    with config.override(cpu="avx512"):
+        executable = compile_halves(graph, [1])
+    assert isinstance(executable, PreparedExecutable)
+    text = executable.main.program.launches[0].kernel.text
+    assert re.search(rf"for s\d+ in range\(0, {re.escape(sweep)}:\n +send.*\n +for jc", text)
+    rng = np.random.default_rng(0)
+    x, w = (rng.normal(size=v.type.concrete({"N": 3})).astype("f") for v in graph.inputs)
+    (both,) = executable([x], [w])
+    executable.main.threads = 1
+    np.testing.assert_array_equal(executable([x], [w])[0], both)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,8 @@ class Calls:
         self.c = c
         self.pitch = pitch
         self.in_memory = in_memory
+        self.next_panel: Expr | None = None
+        """Elements from a row of B to the one of the next panel that a tile of a sweep asks for."""
 
     def panels(
         self,
@@ -119,8 +121,10 @@ class Calls:
             pairs = [pairs[0], (in_b, at_b), pairs[2], pairs[1]]
         given = [f"{{{i}}}" for i in range(len(numbers))]
         given += [f"{name}, {{{i}}}" for i, (name, _) in enumerate(pairs, len(numbers))]
+        places = [place for _, place in pairs]
         if ahead := self._ahead(rows, copying):
-            given.append(str(ahead))
+            given.append(f"{{{len(given)}}}")
+            places.append(as_index(ahead) if self.next_panel is None else self.next_panel)
         loops = plan.copy_loops if copying else plan.loops
         reads = [
             self._reach(a, at_a, max(plan.runs.rows[:rows]), 0, loops, counts),
@@ -133,7 +137,7 @@ class Calls:
         self.writer.call(
             f"{self._tile(rows, valid, copying)}({', '.join(given)})",
             *numbers,
-            *(place for _, place in pairs),
+            *places,
             reads=tuple(reads),
         )
 
@@ -147,7 +151,8 @@ class Calls:
     def _wide(self) -> int:
         """Columns of the tile of a single row: enough chains to hide a multiply-add's latency."""
         width, total = self.plan.width, product(self.rule.n)
-        if self.plan.b in (Form.PACKED, Form.COPIED) or not isinstance(total, int):
+        copied = self.plan.b in (Form.PACKED, Form.COPIED)
+        if copied or self.plan.sweep or not isinstance(total, int):
             return width
         return max(width, min(total, SINGLE_ROW_VECTORS * self.plan.lanes) // width * width)
 
@@ -158,7 +163,7 @@ class Calls:
         if plan.b is Form.PANELS and valid > plan.width:
             panel = (plan.width, number(product(self.rule.k)) * plan.width)
         loops = plan.copy_loops if copying else plan.loops
-        asked = UNROLL if self._ahead(rows, copying) else 0
+        asked = (plan.asked or UNROLL) if self._ahead(rows, copying) else 0
         more = f", {panel}, {asked}, {self.in_memory}"
         return self.writer.define(
             f"{'copying' if copying else 'tile'}_{rows}x{valid}",

@@ -112,6 +112,10 @@ class Plan:
     """That of the first tile where it copies B: stride in A, in B's source, in the copy."""
     strip: int
     """Tiles of rows that are finished together."""
+    sweep: int
+    """Tiles of rows that a panel of B serves before the next one; 0: tiles meet all of a block."""
+    asked: int
+    """Rows of the next panel that a tile of a sweep asks for in a group of steps."""
     layout: Layout | None
     streamed: bool
     """Whether tiles ask for B, which is read in place, ahead."""

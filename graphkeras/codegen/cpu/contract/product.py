@@ -12,6 +12,9 @@ where it is cut is decided in plan.py; here the loops are written::
                 for panel of columns: tile -> C         zero C
                 for row, for column: epilogue           for chunk of k: pack, tiles add to C
                                                         epilogue of every row
+Where images are small and B lies in panels, a *sweep* of several tiles of rows stands outside the
+blocks of columns, which are panels then: tiles of a sweep ask for the next panel between them.
+
 C is a strip of scratch memory in cache; the epilogue is whatever consumers were fused, from C to
 memory. Where there are none, C is the result itself (result.py).
 Producers of A and B are computed where they are packed or laid out. The order of
@@ -174,6 +177,16 @@ class _Product:
     # ---- blocks
 
     def _columns(self, b: Sequence[Expr], rows: Span, n: Span) -> None:
+        """All blocks of columns; for some rows after the other where these are swept over."""
+        if not self.plan.sweep:
+            self._blocks(b, rows, n)
+            return
+        step = self.plan.sweep * (self.rows if self.plan.runs.per_unit is None else 1)
+        with self.writer.loop(*rows, "s", step) as first:
+            stop = self.writer.let(least(first + step, rows[1]), "send")
+            self._blocks(b, (first, stop), n)
+
+    def _blocks(self, b: Sequence[Expr], rows: Span, n: Span) -> None:
         writer, plan = self.writer, self.plan
         with writer.loop(*n, "jc", plan.block) as first:
             stop = writer.let(least(first + plan.block, n[1]), "jend")
@@ -243,6 +256,9 @@ class _Product:
         if plan.cut is None:
             for copying, index in self._tiles(b, rows, columns, top, None):
                 tile = self._rows_at(index, rows[1], top)
+                if plan.sweep:
+                    place = (index - rows[0]) // unit * plan.asked + number(product(self.rule.k))
+                    self.calls.next_panel = writer.let(place * plan.width, "ahead")
                 self.operands.pack_a(b, tile.flat, tile.valid, None)
                 line = self._line(b, tile, columns, as_index(0))
                 self._panels(b, tile, columns, line, None, copying)
