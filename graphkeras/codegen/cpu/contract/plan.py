@@ -87,9 +87,8 @@ FEW_ROWS_IN_ALL = 32
 """Rows of a result over which a long k is summed for so few tiles that B comes from memory as fast
 as they need it: the gradients of a net's first kernel, 9 or 27 rows."""
 FEW_PIXELS = 100
-"""Rows of an image up to which weights from memory take the time: threads share their columns, and
-tiles of rows fetch the next panel between them. 7x7 pixels, 512 to 2048 channels, took 0.79 ms in
-place of 0.99 for one image, and as long as before for 16; 14x14 pixels gain nothing."""
+"""Rows of an image up to which weights from memory take the time. 7x7 pixels, 512 to 2048
+channels, took 0.79 ms in place of 0.99 for one image with a sweep; 14x14 pixels gain nothing."""
 SWEEP_ROWS = 56
 """Rows that a panel of B serves before the next one is read."""
 SHORT_RUN = 8
@@ -138,6 +137,7 @@ class _Planner:
         self.lanes = max(1, cpu.lanes * 4 // result.itemsize)
         columns = product(rule.n)
         self.columns = columns if isinstance(columns, int) else None
+        self.known = number(product([d for d in rule.m if isinstance(d, int)]))
         self.cut = self._whole_or_cut()
         self.clips: tuple[Clip, ...] = ()
         self.layout: Layout | None = None
@@ -471,13 +471,8 @@ class _Planner:
 
     def _sweep(self, rows: int) -> tuple[int, int]:
         """Tiles of a sweep, and what they ask for; zeros where rows are many, or a single tile."""
-        known = self._known_rows()
-        sweep = -(-min(SWEEP_ROWS, known) // rows)
-        return (sweep, -(-UNROLL // sweep)) if sweep > 1 and known <= FEW_PIXELS else (0, 0)
-
-    def _known_rows(self) -> int:
-        """Rows of one image."""
-        return number(product([d for d in self.rule.m if isinstance(d, int)]))
+        sweep = -(-min(SWEEP_ROWS, self.known) // rows)
+        return (sweep, -(-UNROLL // sweep)) if sweep > 1 and self.known <= FEW_PIXELS else (0, 0)
 
     def _shared(self, runs: Runs, width: int, a_form: Form, b_form: Form) -> str:
         rule = self.rule
@@ -494,7 +489,7 @@ class _Planner:
         if self.cut is not None and packed_once:
             # B is as large as the activations; each thread packs its own columns only.
             return "n"
-        known, wide = self._known_rows(), self.columns >= WIDE
+        known, wide = self.known, self.columns >= WIDE
         if not isinstance(runs.extent, int):
             # One run as long as the batch, or longer: images times pixels.
             few = wide and known <= FEW_PIXELS and b_form is Form.PANELS
