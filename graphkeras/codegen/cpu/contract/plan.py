@@ -4,7 +4,7 @@
                     PADDED    the view with its zeros is laid out, some lines at a time
                     PACKED    copied element by element into the order in which a tile reads
                     COPIED    as packed, by the first tile of rows while it multiplies
-    PANELS    B lies in that order already: it is constant (panels.py)
+                    PANELS    B lies in that order already: it is constant (panels.py)
     tile            rows x columns that keep the accumulators in registers, chosen so that
                     tiles cover a run and the columns in as few cycles as possible
     k               whole inside the tile; or, where it is long or known at run time, one of
