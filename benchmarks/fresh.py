@@ -95,15 +95,15 @@ def default_by_tuned(system: str, key: str) -> float:
     from benchmarks.systems.keras_api import prepare_with
 
     keras, work = _import(system), ROWS[key].work
-    calls = [prepare_with(keras, work, {"autotune": flag}).run for flag in (False, True)]
+    works = [prepare_with(keras, work, {"autotune": flag}) for flag in (False, True)]
     ratios: list[float] = []
     end = perf_counter() + TURNS_SECONDS
     while perf_counter() < end or len(ratios) < 4:
         seconds = [0.0, 0.0]
         for i in (0, 1) if len(ratios) % 2 else (1, 0):
             begin = perf_counter()
-            calls[i]()
-            seconds[i] = perf_counter() - begin
+            works[i].run()
+            seconds[i] = (perf_counter() - begin) / works[i].units
         ratios.append(seconds[0] / seconds[1])
     return statistics.median(ratios)
 
