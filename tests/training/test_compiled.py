@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import gc
 import threading
 import tracemalloc
 from typing import Any
@@ -73,8 +74,12 @@ def test_an_interrupt_ends_fit_between_two_steps(compiled: Any) -> None:
     thread = threading.Thread(target=interrupt)
     thread.start()
     first_batch = gk.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: began.set())
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(X, Y, batch_size=16, epochs=100_000, verbose=0, callbacks=[first_batch])
+    gc.disable()  # JAX, the oracle's backend, has a callback of it: Python ignores errors there
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, Y, batch_size=16, epochs=100_000, verbose=0, callbacks=[first_batch])
+    finally:
+        gc.enable()
     thread.join()
     assert all(np.isfinite(w).all() for w in model.get_weights())
     model.fit(X, Y, batch_size=16, verbose=0)
