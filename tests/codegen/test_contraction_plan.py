@@ -10,12 +10,8 @@ from graphkeras import config
 from graphkeras.codegen.cpu.contract.access import linear, merged, strides
 from graphkeras.codegen.cpu.contract.clip import Clip
 from graphkeras.codegen.cpu.contract.forms import Form, Plan
-from graphkeras.codegen.cpu.contract.plan import (
-    C_ELEMENTS,
-    FEW_ROWS,
-    VIEW_ELEMENTS,
-    make_plan,
-)
+from graphkeras.codegen.cpu.contract.layouts import VIEW_ELEMENTS
+from graphkeras.codegen.cpu.contract.plan import C_ELEMENTS, FEW_ROWS, make_plan
 from graphkeras.codegen.cpu.target import AVX2, AVX512, GENERIC
 from graphkeras.ir import Builder, Size, TensorType
 from graphkeras.ir.dims import Dim

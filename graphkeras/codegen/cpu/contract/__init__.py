@@ -6,9 +6,12 @@ panels.py             right operands that lie in panels; prepack.py makes them o
 choices.py            the choices that a tuner may make in place of the cost model
 variants.py           those worth timing
 forms.py              the words of a plan: forms of an operand, runs of rows, cuts of k
-plan.py               every choice: operand forms, blocks, shared dim
+plan.py               every choice, in order: operand forms, blocks, shared dim
+cuts.py               how k is cut in chunks
+layouts.py            which part of a padded view is laid out
+runs.py               how rows are cut in runs and tiles
 clip.py               the positions that exist for a tap: gradients of kernels without a padded copy
-tile.py               the register tile
+tile.py               the size of a register tile
 operands.py           the forms of an operand: read in place, padded copy, packed
 product.py            the loops of the kernel
 calls.py              the calls of tiles in them

@@ -11,46 +11,41 @@
                     its dims is cut in chunks, each adding to a strip of the result in cache
     shared dim      which positions are shared out among the threads
 
-The rows of the result are cut in runs: the trailing dims of m whose elements in A lie at one
-stride. A convolution's run is a line of its output; a matrix product is one run::
-
-    m = (n, oy, ox)                     units = n x oy       run = ox, in tiles of R rows
-
-Where windows follow (`ir.regroup`) a run is a line of windows, and a tile holds whole ones.
+Forms, blocks and the shared dim are chosen here. How k is cut is chosen in cuts.py, what of a view
+is laid out in layouts.py, how rows are cut in runs and tiles in runs.py, and a tile's size in
+tile.py; each file begins with the figures its choices rest on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product as combinations
-from operator import mul
 
-from graphkeras.codegen.cpu.contract.access import Strides, linear, merged, strides, without
+from graphkeras.codegen.cpu.contract.access import Strides, linear, merged
 from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
 from graphkeras.codegen.cpu.contract.clip import Clip, find_clips
-from graphkeras.codegen.cpu.contract.forms import Cut, Form, Layout, Loop, Plan, Runs
-from graphkeras.codegen.cpu.contract.panels import find_panels
+from graphkeras.codegen.cpu.contract.cuts import (
+    K_CHUNK,
+    K_CHUNK_IN_MEMORY,
+    K_WHOLE,
+    PRODUCT_WHOLE,
+    cut_in_chunks,
+    nest,
+    packed_steps,
+    steps_in_tile,
+)
+from graphkeras.codegen.cpu.contract.forms import Cut, Form, Layout, Plan, Runs
+from graphkeras.codegen.cpu.contract.layouts import VIEW_ELEMENTS, lay_out_view
+from graphkeras.codegen.cpu.contract.panels import Panels, find_panels
+from graphkeras.codegen.cpu.contract.runs import Tiling
 from graphkeras.codegen.cpu.contract.source import Source, find_source
-from graphkeras.codegen.cpu.contract.tile import MOST_ROWS, NARROW_ROWS, TileChoice
 from graphkeras.codegen.cpu.microkernel import UNROLL
 from graphkeras.codegen.cpu.target import target
-from graphkeras.ir.dims import Dim, number, product
+from graphkeras.ir.dims import number, product
 from graphkeras.ir.graph import Value
 from graphkeras.ir.op import Contraction
-from graphkeras.ir.regroup import rows_together
 from graphkeras.ir.scalar import INDEX, Var
 from graphkeras.ir.types import TensorType
 
-K_WHOLE = 8192
-"""Longest k that a tile walks in one go: a panel of 32 columns is then 1 MiB, half of L2."""
-K_INNER = 256
-"""Most steps of k inside one position of the dim that is cut."""
-K_CHUNK = 128
-"""Steps of k in a chunk: all tiles of a strip walk over it, so both operands' parts are to stay
-in the first-level cache, or near."""
-K_CHUNK_IN_MEMORY = 256
-"""As K_CHUNK, where chunks add to the result itself and B is too wide to be read in place: half as
-often. 64 rows and columns are 2-5 % slower so: 128 steps of them stay in the first-level cache."""
 COPIED_STEPS = 512
 """Most steps of k for which tiles copy B: a tile meets as many pages. 1024 steps 2-3 % slower."""
 B_ELEMENTS = 1 << 18
@@ -63,10 +58,6 @@ of a strip."""
 C_NEAR_ELEMENTS = 1 << 12
 """As C_ELEMENTS, for a product that packs nothing: the strip stays in the first-level cache (in one
 run 784 x 32 x 128 at 95 GFLOP/s in place of 77, 1600 x 128 x 64 at 108 in place of 96)."""
-VIEW_ELEMENTS = 1 << 17
-"""Elements of a view that are laid out together: 512 KiB of float32."""
-PRODUCT_WHOLE = 2048
-"""As K_WHOLE, for a matrix product: rows of A are as long as k, and a tile's are to stay near."""
 IN_PLACE_BYTES = 48 << 10
 """Memory that the steps of k span in B, where it is read in place: the first-level cache. A panel
 uses a few columns only, in as small a part of the cache's sets; 72 KiB were 5-25 % slower."""
@@ -91,8 +82,6 @@ FEW_PIXELS = 100
 channels, took 0.79 ms in place of 0.99 for one image with a sweep; 14x14 pixels gain nothing."""
 SWEEP_ROWS = 56
 """Rows that a panel of B serves before the next one is read."""
-SHORT_RUN = 8
-"""Rows; several shorter runs share a tile where they can."""
 
 
 def make_plan(
@@ -138,32 +127,29 @@ class _Planner:
         columns = product(rule.n)
         self.columns = columns if isinstance(columns, int) else None
         self.known = number(product([d for d in rule.m if isinstance(d, int)]))
-        self.cut = self._whole_or_cut()
+        whole = choices.k_steps or (K_WHOLE if rule.view else PRODUCT_WHOLE)
+        self.cut = cut_in_chunks(rule, whole, choices.k_steps or self._chunk())
         self.clips: tuple[Clip, ...] = ()
         self.layout: Layout | None = None
 
     def run(self) -> Plan:
         """All choices, in the order in which one depends on another."""
         rule = self.rule
-        b_source = self._b_source()
         a_form, a_strides, a_buffer = self._a_form()
         by_k = a_form is Form.PACKED and self._rows_are_neighbours()
-        pitch = -(-self._steps() // self.lanes) * self.lanes + self.lanes
-        vectors, runs = self._tile(a_strides, 1 if by_k else pitch)
-        width = vectors * self.lanes
-        rows = len(runs.rows)
+        k_elements = steps_in_tile(rule, self.cut)
+        pitch = -(-k_elements // self.lanes) * self.lanes + self.lanes
         if a_strides is None:
-            steps = self._packed_steps(rows if by_k else 1)
+            vectors, runs = self._tiling().packed(1 if by_k else pitch)
+            steps = packed_steps(rule, self.cut, len(runs.rows) if by_k else 1)
             a_strides = Strides(0, ((0,) * len(rule.batch), (0,) * len(rule.m), steps))
-        panels = find_panels(self.b, rule, self.buffers)
-        if panels is not None and panels.width == width:
-            b_form, b_strides = Form.PANELS, panels.strides
-        elif b_source is not None and self._reads_in_place(b_source.strides):
-            b_form, b_strides = Form.IN_PLACE, b_source.strides
         else:
-            steps = self._packed_steps(width)
-            b_form = Form.COPIED if self._lines_lie_whole(b_source) else Form.PACKED
-            b_strides = Strides(0, ((0,) * len(rule.batch), steps, (1,) * len(rule.n)))
+            vectors, runs = self._tiling().along(a_strides.dims[1])
+        width, rows = vectors * self.lanes, len(runs.rows)
+        panels = find_panels(self.b, rule, self.buffers)
+        b_source = self._b_source()
+        b_form, b_strides = self._b_form(b_source, panels, width)
+        along_k = a_strides.dims[2], b_strides.dims[1]
         shared = self._shared(runs, width, a_form, b_form)
         in_place = a_form is Form.IN_PLACE and b_form is Form.PANELS and self.cut is None
         sweep, asked = self._sweep(rows) if in_place and shared == "n" else (0, 0)
@@ -189,11 +175,11 @@ class _Planner:
             a_by_k=by_k,
             cut=self.cut,
             clips=self.clips,
-            k_elements=self._steps(),
-            loops=self._loops(a_strides.dims[2], b_strides.dims[1]),
-            copy_loops=()
-            if b_form is not Form.COPIED or b_source is None
-            else self._loops(a_strides.dims[2], b_source.strides.dims[1], b_strides.dims[1]),
+            k_elements=k_elements,
+            loops=nest(rule, self.cut, bool(self.clips), *along_k),
+            copy_loops=nest(rule, self.cut, False, along_k[0], b_source.strides.dims[1], along_k[1])
+            if b_form is Form.COPIED and b_source is not None
+            else (),
             strip=1 if self.cut is None else self._strip(block, runs, strip_elements),
             sweep=sweep,
             asked=asked,
@@ -202,61 +188,10 @@ class _Planner:
             shared=shared,
         )
 
-    # ---- k
-
-    def _whole_or_cut(self) -> Cut | None:
-        k = self.rule.k
-        total = product(k)
-        whole = self.choices.k_steps or (K_WHOLE if self.rule.view else PRODUCT_WHOLE)
-        if isinstance(total, int) and total <= whole:
-            return None
-        for dim in range(len(k)):
-            inner = product(k[dim + 1 :])
-            if isinstance(inner, int) and inner <= K_INNER:
-                length = max(1, (self.choices.k_steps or self._chunk()) // max(1, inner))
-                extent = k[dim]
-                if isinstance(extent, int):
-                    # Chunks of one length, as far as possible.
-                    length = -(-extent // -(-extent // length))
-                return Cut(dim, length, inner)
-        raise AssertionError("a single dim has one step inside it")
-
     def _chunk(self) -> int:
         """Steps of k in a chunk, about."""
         wide = (self.columns or 0) * K_CHUNK_IN_MEMORY * self.result.itemsize > CUT_IN_PLACE_BYTES
         return K_CHUNK_IN_MEMORY if self.in_memory and wide else K_CHUNK
-
-    def _steps(self) -> int:
-        if self.cut is not None:
-            return self.cut.length * self.cut.inner
-        total = product(self.rule.k)
-        assert isinstance(total, int)
-        return total
-
-    def _packed_steps(self, unit: int) -> tuple[int, ...]:
-        """Strides along k in a packed block, whose steps lie `unit` elements apart."""
-        k = self.rule.k
-        first = 0 if self.cut is None else self.cut.dim
-        result = [0] * len(k)
-        step: Dim = unit
-        for dim in reversed(range(first, len(k))):
-            assert isinstance(step, int)
-            result[dim] = step
-            step = product((step, k[dim]))
-        return tuple(result)
-
-    def _loops(self, *steps: Sequence[int]) -> tuple[Loop, ...]:
-        if self.clips and self.cut is not None:
-            cut = self.cut.dim
-            return tuple((None, *along) for along in zip(*(s[cut:] for s in steps), strict=True))
-        first = 0 if self.cut is None else self.cut.dim + 1
-        nest: list[Loop] = []
-        if self.cut is not None:
-            nest.append((None, *(s[self.cut.dim] for s in steps)))
-        for axis in merged(self.rule.k[first:], *(s[first:] for s in steps)):
-            assert isinstance(axis.extent, int)
-            nest.append((axis.extent, *axis.strides))
-        return tuple(nest)
 
     # ---- operands
 
@@ -274,6 +209,18 @@ class _Planner:
         counts = self._counts("b", "k", "n")
         return find_source(self.b, lambda *p: rule.rhs(*p)[0], counts, self.buffers)
 
+    def _b_form(
+        self, source: Source | None, panels: Panels | None, width: int
+    ) -> tuple[Form, Strides]:
+        rule = self.rule
+        if panels is not None and panels.width == width:
+            return Form.PANELS, panels.strides
+        if source is not None and self._reads_in_place(source.strides):
+            return Form.IN_PLACE, source.strides
+        form = Form.COPIED if self._lines_lie_whole(source) else Form.PACKED
+        steps = packed_steps(rule, self.cut, width)
+        return form, Strides(0, ((0,) * len(rule.batch), steps, (1,) * len(rule.n)))
+
     def _columns_are_neighbours(self, found: Strides) -> bool:
         columns = merged(self.rule.n, found.dims[2])
         return not columns or (len(columns) == 1 and columns[0].strides == (1,))
@@ -282,7 +229,7 @@ class _Planner:
         """Whether a tile can copy B while it reads it."""
         if source is None or self.columns is None or self.clips:
             return False
-        if not 1 < self._steps() <= COPIED_STEPS:
+        if not 1 < steps_in_tile(self.rule, self.cut) <= COPIED_STEPS:
             return False
         return self._columns_are_neighbours(source.strides)
 
@@ -293,7 +240,7 @@ class _Planner:
         if self.choices.b_in_place is not None:
             return self.choices.b_in_place
         steps = [abs(s) for s, d in zip(found.dims[1], self.rule.k, strict=True) if d != 1]
-        span = self._steps() * min(steps, default=0) * self.result.itemsize
+        span = steps_in_tile(self.rule, self.cut) * min(steps, default=0) * self.result.itemsize
         whole = PRODUCT_IN_PLACE_BYTES if self.rule.view is None else IN_PLACE_BYTES
         most = whole if self.cut is None else CUT_IN_PLACE_BYTES
         return span <= most or self.columns <= 2 * self.lanes
@@ -311,12 +258,15 @@ class _Planner:
             if found is not None and self._suits(found.strides):
                 return Form.IN_PLACE, found.strides, found.buffer
             self.clips = ()
-        padded = self._padded()
-        return (Form.PADDED, padded, "") if padded else (Form.PACKED, None, "")
+        laid_out = lay_out_view(rule, self.cut, self.choices.view_elements or VIEW_ELEMENTS)
+        if laid_out is None:
+            return Form.PACKED, None, ""
+        self.cut, self.layout = laid_out.cut, laid_out.layout
+        return Form.PADDED, laid_out.strides, ""
 
     def _suits(self, found: Strides) -> bool:
         """Whether tiles can read rows at these strides, and do not compete for cache sets."""
-        lead, extent, step = self._run(found.dims[1])
+        lead, extent, step = self._tiling().run(found.dims[1])
         if lead and not isinstance(extent, int):
             return False
         if self.choices.a_in_place is not None:
@@ -327,7 +277,7 @@ class _Planner:
             # Rows are neighbours: it is the steps of k that may lie pages apart.
             return max(found.dims[2], default=0) * self.result.itemsize < PAGE
         apart = step * self.result.itemsize % PAGE != 0 or step == 0
-        return apart or self._shape(extent, None)[0] <= FEW_ROWS
+        return apart or self._tiling().shape(extent)[0] <= FEW_ROWS
 
     def _rows_are_neighbours(self) -> bool:
         """Whether the next row of A is the next element in memory."""
@@ -336,94 +286,21 @@ class _Planner:
         last = linear(place[-1]) if place else None
         return bool(last and m and last.get(m[-1].name) == 1)
 
-    def _padded(self) -> Strides | None:
-        """Strides in the part of the view that is laid out, which is chosen here."""
-        rule, view = self.rule, self.rule.view
-        if view is None or not all(isinstance(d, int) for d in view.shape[1:]):
-            return None
-        b, m, k = self._names("b", "m", "k")
-        place = view.place(b, m, k)
-        image, line = linear(place[0]), linear(place[1])
-        assert image is not None
-        assert line is not None
-        by_m = m[0].name in image
-        if not by_m and self.cut is None:
-            self.cut = Cut(0, number(rule.k[0]), number(product(rule.k[1:])))
-        if not by_m and self.cut is not None and self.cut.dim > 1:
-            return None
-        own = m[1] if by_m else k[1]
-        step = line[own.name]
-        lines, per_line = number(view.shape[1]), number(product(view.shape[2:]))
-        extent = number(rule.m[1] if by_m else rule.k[1])
-        more = lines - (extent - 1) * step
-        together = self.choices.view_elements or VIEW_ELEMENTS
-        fits = max(1, (together // per_line - more) // step + 1)
-        whole_image = by_m or self.cut is None or self.cut.dim == 0
-        if by_m:
-            # A tile may begin in one line and end lines later.
-            least = NARROW_ROWS // number(product(rule.m[2:])) + 2
-            group = min(extent, max(fits, least))
-            self.layout = Layout(None, (group - 1) * step + more, step, group)
-        elif whole_image:
-            assert self.cut is not None
-            images = max(1, min(self.cut.length, together // (lines * per_line)))
-            self.cut = Cut(0, images, self.cut.inner)
-            self.layout = Layout(images, lines, step, extent)
-        else:
-            assert self.cut is not None
-            group = min(self.cut.length, fits)
-            self.cut = Cut(1, group, self.cut.inner)
-            self.layout = Layout(1, (group - 1) * step + more, step, group)
-        found = strides(view.place, view.shape, self._counts("b", "m", "k"))
-        if found is None or not (by_m or whole_image):
-            return found and without(found, k_dim=0)
-        return without(found, m_dim=0) if by_m else found
-
     # ---- tile
 
-    def _tile(self, a: Strides | None, pitch: int) -> tuple[int, Runs]:
-        """Vectors of a tile's row, and the runs."""
-        m = self.rule.m
-        if a is None:
-            extent = product(m[self._apart() :])
-            rows, vectors = self._shape(extent, None)
-            return vectors, Runs(self._apart(), extent, tuple(i * pitch for i in range(rows)), 0)
-        along = a.dims[1]
-        if self.rule.together:
-            return self._windows(along)
-        lead, extent, step = self._run(along)
-        outer = m[lead - 1] if lead > self._apart() else 1
-        if isinstance(extent, int) and extent < SHORT_RUN and isinstance(outer, int):
-            most = MOST_ROWS // extent
-            together = max(q for q in range(1, most + 1) if outer % q == 0)
-            if together > 1:
-                rows, vectors = self._shape(extent * outer, extent * together)
-                far = along[lead - 1]
-                places = tuple(i // extent * far + i % extent * step for i in range(rows))
-                return vectors, Runs(lead - 1, extent * outer, places, together * far)
-        rows, vectors = self._shape(extent, None)
-        return vectors, Runs(lead, extent, tuple(i * step for i in range(rows)), rows * step)
-
-    def _windows(self, along: Sequence[int]) -> tuple[int, Runs]:
-        """Vectors and runs of tiles that hold whole windows: a run is a line of windows."""
-        m, inner = self.rule.m, len(self.rule.m) - self.rule.together
-        spots = combinations(*(range(number(d)) for d in m[inner:]))
-        window = [sum(map(mul, spot, along[inner:])) for spot in spots]
-        lead, far = (inner - 1, along[inner - 1]) if inner else (0, 0)
-        extent = product(m[lead:])
-        rows, vectors = self._shape(extent, None)
-        per = len(window)
-        places = tuple(i // per * far + window[i % per] for i in range(rows))
-        return vectors, Runs(lead, extent, places, rows // per * far)
-
-    def _run(self, along: Sequence[int]) -> tuple[int, Dim, int]:
-        """Dims before the run, its rows and its stride, from the strides of m."""
-        m = self.rule.m
-        lead = len(m)
-        while lead > self._apart() and len(merged(m[lead - 1 :], along[lead - 1 :])) <= 1:
-            lead -= 1
-        run = merged(m[lead:], along[lead:])
-        return (lead, run[0].extent, run[0].strides[0]) if run else (lead, 1, 0)
+    def _tiling(self) -> Tiling:
+        # There are hardly any rows to share: two threads need two panels of columns.
+        narrow = 1 if self.columns == 2 * self.lanes and self._is_low() else None
+        return Tiling(
+            self.rule,
+            self.choices,
+            self.columns,
+            self.lanes,
+            self.registers,
+            steps_in_tile(self.rule, self.cut),
+            self._apart(),
+            self.choices.vectors or narrow,
+        )
 
     def _apart(self) -> int:
         """Leading dims of m of which no tile has two positions."""
@@ -431,15 +308,6 @@ class _Planner:
             # Images are laid out one after the other, in the same memory.
             return 1
         return len(self.clips) or int(self.rule.apart)
-
-    def _shape(self, run: Dim, rows: int | None) -> tuple[int, int]:
-        """Rows and vectors of the tile for a run."""
-        vectors = -(-self.columns // self.lanes) if self.columns is not None else None
-        unit = rows_together(self.rule)
-        model = TileChoice(run, vectors, self._steps(), self.registers, unit)
-        # There are hardly any rows to share: two threads need two panels of columns.
-        narrow = 1 if self.columns == 2 * self.lanes and self._is_low() else None
-        return model.best(rows or self.choices.rows, self.choices.vectors or narrow)
 
     def _wide(self, width: int, rows: int) -> int:
         """Both panels where they are narrow for threads to share, and the registers suffice."""
@@ -456,7 +324,7 @@ class _Planner:
     def _block(self, width: int) -> int:
         sums_stay = self.in_memory and self.cut is not None
         elements = self.choices.b_elements or (B_ELEMENTS_IN_MEMORY if sums_stay else B_ELEMENTS)
-        block = max(width, elements // max(1, self._steps()) // width * width)
+        block = max(width, elements // max(1, steps_in_tile(self.rule, self.cut)) // width * width)
         if self.columns is not None:
             return min(block, max(1, -(-self.columns // width)) * width)
         return min(block, max(width, 1024 // width * width))
