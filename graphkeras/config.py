@@ -129,8 +129,8 @@ SETTINGS: tuple[Setting, ...] = (
         "cpu",
         "GRAPHKERAS_CPU",
         "",
-        "instruction set kernels are made for: avx512, avx2, generic; empty: that of this machine",
-        _choice("", "avx512", "avx2", "generic"),
+        "instruction set kernels are made for: avx512, avx2, neon, generic; empty: this machine's",
+        _choice("", "avx512", "avx2", "neon", "generic"),
     ),
     Setting(
         "compiler",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import threading
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from graphkeras.config import setting
+from graphkeras.errors import ConfigError
 from graphkeras.locks import fork_safe
 
 
@@ -22,20 +24,59 @@ class Cpu:
     """`+avx2,-sse4a,...`; empty where the name says everything."""
 
 
-_LEVELS = {"avx512": "x86-64-v4", "avx2": "x86-64-v3", "generic": "generic"}
-"""The setting `cpu` -> the CPU whose instructions are allowed."""
+@dataclass(frozen=True)
+class _Level:
+    """A set of instructions that kernels may be made of."""
+
+    llvm: str
+    """LLVM's name of the CPU that has these and no others."""
+    machines: tuple[str, ...]
+    """What Python calls the machines that may have them."""
+    needs: tuple[str, ...] = ()
+    """Features, in LLVM's names, that tell that this one has."""
+
+
+_X86, _ARM = ("x86_64", "amd64"), ("aarch64", "arm64")
+_LEVELS = {
+    "avx512": _Level("x86-64-v4", _X86, ("avx512f", "avx512bw", "avx512dq", "avx512vl")),
+    "avx2": _Level("x86-64-v3", _X86, ("avx2", "fma", "bmi2")),
+    "neon": _Level("generic", _ARM),  # every 64-bit Arm has it
+    "generic": _Level("generic", (*_X86, *_ARM)),
+}
+"""The setting `cpu` -> what it allows, widest first."""
 
 _WIDE = "-prefer-256-bit"
 """LLVM keeps to half of AVX-512's registers on many CPUs that have them, for the sake of programs
 with little vector code. Whole registers made pooling 15 % and a softmax's loops 25 % faster."""
 
 
+@cache
+def levels() -> tuple[str, ...]:
+    """The values of the setting `cpu` that this machine can run, widest first."""
+    machine, features = platform.machine().lower(), llvm.get_host_cpu_features()
+    return tuple(
+        name
+        for name, level in _LEVELS.items()
+        if machine in level.machines and all(features.get(f) for f in level.needs)
+    ) or ("generic",)
+
+
 def cpu() -> Cpu:
-    """The CPU kernels are made for: this machine's, or the level in the setting `cpu`."""
+    """The CPU kernels are made for: this machine's, or the level in the setting `cpu`.
+
+    Raises:
+        ConfigError: The setting names instructions that this machine does not have.
+    """
     level = setting("cpu")
-    if level:
-        return Cpu(_LEVELS[level], _WIDE if level == "avx512" else "")
-    return host()
+    if not level:
+        return host()
+    if level not in levels():
+        raise ConfigError(
+            f"setting 'cpu': this machine ({platform.machine()}) does not run {level!r} "
+            f"instructions; it runs {', '.join(map(repr, levels()))}\n"
+            "  leave GRAPHKERAS_CPU empty for the widest of them"
+        )
+    return Cpu(_LEVELS[level].llvm, _WIDE if level == "avx512" else "")
 
 
 @cache

@@ -23,6 +23,7 @@ from graphkeras.training.data import (
     unpack,
 )
 from graphkeras.training.state import TrainingState, trainable_flags
+from graphkeras.training.steps import StepCache
 
 
 class Trainer:
@@ -139,8 +140,13 @@ class Trainer:
 
     @property
     def run_eagerly(self) -> bool:
-        """Whether operations run one by one in NumPy."""
+        """Whether operations run one by one in NumPy; may be set, for the steps from now on."""
         return self.training_state.run_eagerly
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        self.training_state.run_eagerly = bool(value)
+        self.training_state.steps = StepCache()
 
     @property
     def metrics(self) -> list[Metric]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from graphkeras.compiler import compile_graph
 from graphkeras.ir import Builder, Graph, Size, TensorType, Value
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.evaluate import evaluate
+from graphkeras.native.target import levels
 from graphkeras.passes.autodiff import gradients
 from graphkeras.runtime import pool
 
@@ -116,7 +116,7 @@ def test_random_convolutions(seed: int) -> None:
     rng = np.random.default_rng(seed)
     g, b = geometry(rng), Builder("random")
     graph = b.build(surrounded(b, g, rng))
-    cpus = ["", "", "generic", *["avx2"] * bool(llvm.get_host_cpu_features().get("avx2"))]
+    cpus = ["", "", *levels()[1:]]
     cpu, winograd = str(rng.choice(cpus)), str(rng.choice(["auto", "always"]))
     with config.override(cpu=cpu, winograd=winograd):
         executable = compile_graph(graph)

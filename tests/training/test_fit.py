@@ -136,6 +136,17 @@ def test_early_stopping_restores_weights(model: Any) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_run_eagerly_may_be_set_after_compile() -> None:
+    model = linear(gk)
+    model.compile("sgd", "mse")
+    compiled = model.predict(X, verbose=0)
+    model.run_eagerly = True
+    assert model.run_eagerly
+    np.testing.assert_allclose(model.predict(X, verbose=0), compiled, rtol=1e-6)
+    (step,) = model.training_state.steps.made()
+    assert type(step.executable).__name__ == "ReferenceExecutable"
+
+
 def test_learning_rate_changes_reach_the_compiled_step() -> None:
     model = linear(gk)
     model.compile(gk.optimizers.SGD(0.1), "mse", run_eagerly=True)

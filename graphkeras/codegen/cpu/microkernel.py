@@ -38,6 +38,8 @@ Places = tuple[Any, ...]
 
 UNROLL = 4
 """Steps of k per loop iteration: hides the loop's own instructions."""
+LINE = 64
+"""Bytes of a line of the cache."""
 FLAT = 9
 """A nest of at most this many steps becomes straight code: a 3x3 window of one channel. With more
 LLVM keeps B in registers from tile to tile, and spills the sums: 611 spilled vectors in a product
@@ -163,8 +165,8 @@ class Tile:
 
     def _ask_for_row(self, b: Any) -> None:
         """Has the cache fetch a row of B that comes later."""
-        for j in range(self.vectors):
-            self.ask_for(self.at(b, self.ahead), j * self.lanes)
+        for column in range(0, self.vectors * self.lanes, max(self.lanes, LINE // self.align)):
+            self.ask_for(self.at(b, self.ahead), column)
 
     def sums(self, c: Any, rows: Sequence[tuple[int, int]], held: Any) -> list[Any]:
         """What C holds at rows and vectors; zeros where `held` is 0."""
