@@ -6,8 +6,8 @@ import statistics
 from dataclasses import dataclass
 
 from benchmarks.measure import Result
-from benchmarks.rows import ONE_THREAD, Below, Faster, Goal, Row, Share, Threads
-from benchmarks.systems import OURS, ROOFLINE, SYSTEMS
+from benchmarks.rows import Below, Faster, Goal, Row, Share, Threads
+from benchmarks.systems import ONE_THREAD, ONE_THREAD_ROOFLINE, OURS, ROOFLINE, SYSTEMS
 
 SCALE = {"ms": 1e3, "s": 1.0, "MB": 1.0, "times": 1.0}
 """From what rounds are kept in to the unit of a section."""
@@ -65,6 +65,11 @@ class Judge:
         """Share of the roofline: the time the limits allow, by the time it takes."""
         ours, least = self.best(OURS), self.best(ROOFLINE)
         return None if ours is None or least is None else least / ours
+
+    def machine_threads(self) -> float | None:
+        """How many times what one thread may do all threads may, by the measured limits."""
+        one, all_threads = self.best(ONE_THREAD_ROOFLINE), self.best(ROOFLINE)
+        return None if one is None or all_threads is None else one / all_threads
 
     def verdicts(self) -> list[Verdict]:
         """Each goal of the row; those that do not apply are left out."""

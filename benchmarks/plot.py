@@ -13,8 +13,8 @@ from html import escape
 from pathlib import Path
 
 from benchmarks.judge import Judge
-from benchmarks.rows import ONE_THREAD, SECTIONS
-from benchmarks.systems import OURS, ROOFLINE, SYSTEMS
+from benchmarks.rows import SECTIONS
+from benchmarks.systems import SYSTEMS
 from benchmarks.work import Convolution
 
 BAR, GAP, HEADING, LABEL, WIDTH, NUMBER = 11, 3, 20, 350, 420, 190
@@ -74,7 +74,7 @@ def _slowest(bars: Sequence[Bar]) -> list[Bar]:
 
 def _fastest(judge: Judge) -> tuple[float, str] | None:
     """The smallest ratio to a peer, and the peer."""
-    peers = [n for n in judge.row.systems if n not in (OURS, ONE_THREAD, ROOFLINE)]
+    peers = [n for n in judge.row.systems if SYSTEMS[n].peer]
     ratios = [(r, SYSTEMS[n].title) for n in peers if (r := judge.ratio(n)) is not None]
     return min(ratios) if ratios else None
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.judge import SCALE, Judge
-from benchmarks.rows import DIRECTIONS, ONE_THREAD, ROWS, SECTIONS, TENSORFLOW
-from benchmarks.systems import OURS, ROOFLINE, SYSTEMS
+from benchmarks.rows import DIRECTIONS, ROWS, SECTIONS, TENSORFLOW
+from benchmarks.systems import ONE_THREAD, OURS, SYSTEMS
 from benchmarks.work import Convolution, Product
 
 BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
@@ -57,7 +57,8 @@ def _machine(machine: Mapping[str, str]) -> str:
         f"{machine['cores']} cores of {machine['processor']}; {machine['system']}, "
         f"Python {machine['python']}; {versions}. float32 everywhere. The systems took turns, one "
         "round each, in processes of their own; given are the median round and, in brackets, the "
-        "fastest. For the peers: how many times as long as graphkeras, fastest round by fastest."
+        "fastest. For the peers: how many times as long as graphkeras, fastest round by fastest. "
+        "Beside `all threads : one`, in brackets, is what the machine's own limits give there."
     )
 
 
@@ -65,7 +66,7 @@ def _columns(rows: list[Judge]) -> dict[str, tuple[str, ...]]:
     """Heads of the peers' columns, and the systems each shows the fastest of."""
     columns: dict[str, tuple[str, ...]] = {}
     for name in SYSTEMS:
-        if name in (OURS, ONE_THREAD, ROOFLINE) or not any(name in j.row.systems for j in rows):
+        if not SYSTEMS[name].peer or not any(name in j.row.systems for j in rows):
             continue
         head = SHORT.get(name, SYSTEMS[name].title)
         columns[head] = (*columns.get(head, ()), name)
@@ -84,7 +85,7 @@ def _table(rows: list[Judge], unit: str) -> str:
     for judge in rows:
         line = [judge.row.title, _figure(judge, unit)]
         line += [_percent(judge.share())] if kernels else []
-        line += [_times(judge, (ONE_THREAD,))] if threads else []
+        line += [_threads(judge)] if threads else []
         line += [_times(judge, names) for names in columns.values()]
         lines.append(line)
     return _lines(lines)
@@ -98,7 +99,7 @@ def _directions(rows: list[Judge], unit: str) -> str:
         assert isinstance(work, Convolution)
         title = judge.row.title.removesuffix(f", {work.direction}")
         figures = [_figure(judge, unit), _percent(judge.share())]
-        figures += [_times(judge, (ONE_THREAD,)), _times(judge, ("torch",))]
+        figures += [_threads(judge), _times(judge, ("torch",))]
         lines.setdefault(title, {})[work.direction] = " / ".join(f for f in figures if f)
     head = [f"{unit} / of the roofline / all threads : one / torch", *DIRECTIONS]
     table = [head, ["---"] * len(head)]
@@ -117,6 +118,12 @@ def _figure(judge: Judge, unit: str) -> str:
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.0%}"
+
+
+def _threads(judge: Judge) -> str:
+    """All threads to one; in brackets what the machine's limits would give."""
+    limits = judge.machine_threads()
+    return _times(judge, (ONE_THREAD,)) + (f" ({limits:.2f})" if limits else "")
 
 
 def _times(judge: Judge, names: tuple[str, ...]) -> str:

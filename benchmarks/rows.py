@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from benchmarks.systems import OURS, ROOFLINE
+from benchmarks.systems import ONE_THREAD, ONE_THREAD_ROOFLINE, OURS, ROOFLINE
 from benchmarks.work import Convolution, Direction, Fresh, Prediction, Product, Training, Work
 
-ONE_THREAD = "graphkeras-1"
 TENSORFLOW = ("keras-tensorflow", "keras-tensorflow-jit")
 KERAS = (*TENSORFLOW, "keras-jax", "keras-torch")
 ENGINES = ("onnxruntime", "openvino")
@@ -91,7 +90,7 @@ SECTIONS = {
 
 def _products() -> list[Row]:
     peers = ("numpy", "torch")
-    systems = (OURS, ONE_THREAD, *peers, ROOFLINE)
+    systems = (OURS, ONE_THREAD, *peers, ROOFLINE, ONE_THREAD_ROOFLINE)
     goals = (Share(0.8), Faster(1.0, ("numpy",)), Threads())
     rows = [
         Row(f"product/{n}", f"{n} x {n} x {n}", Product(n, n, n), systems, goals, n == 1024)
@@ -132,7 +131,7 @@ def _convolutions() -> list[Row]:
                     work = Convolution(
                         size, channels, filters, batch, window, direction, kind == "depthwise"
                     )
-                    systems = (OURS, ONE_THREAD, "torch", ROOFLINE)
+                    systems = (OURS, ONE_THREAD, "torch", ROOFLINE, ONE_THREAD_ROOFLINE)
                     rows.append(Row(f"conv/{key}", f"{title}, {direction}", work, systems, goals))
     return rows
 

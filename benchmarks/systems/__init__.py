@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 OURS = "graphkeras"
 ROOFLINE = "roofline"
 """No library: what the machine allows."""
+ONE_THREAD, ONE_THREAD_ROOFLINE = "graphkeras-1", "roofline-1"
+"""The same on one thread."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,12 @@ def _keras(backend: str, title: str, jit: bool | None = None) -> System:
     return System("keras_api", title, options, {"KERAS_BACKEND": backend}, ("keras", backend))
 
 
+_ONE = {"GRAPHKERAS_NUM_THREADS": "1"}
 SYSTEMS = {
     OURS: System("graphkeras_api", "graphkeras", peer=False),
-    "graphkeras-1": System(
-        "graphkeras_api",
-        "graphkeras, 1 thread",
-        environment={"GRAPHKERAS_NUM_THREADS": "1"},
-        peer=False,
-    ),
+    ONE_THREAD: System("graphkeras_api", "graphkeras, 1 thread", environment=_ONE, peer=False),
     ROOFLINE: System("limits", "roofline", peer=False),
+    ONE_THREAD_ROOFLINE: System("limits", "roofline, 1 thread", environment=_ONE, peer=False),
     "numpy": System("numpy_api", "NumPy"),
     "torch": System("torch_api", "torch", needs=("torch",)),
     "keras-tensorflow": _keras("tensorflow", "Keras + TensorFlow", jit=False),

@@ -27,6 +27,7 @@ RESULTS = {
             "numpy": {"rounds": [0.0015]},
             "torch": {"error": "ImportError: no torch"},
             "roofline": {"rounds": [0.00081]},
+            "roofline-1": {"rounds": [0.0015]},
         },
         "conv/1x1-56-64-b1-forward": {
             "graphkeras": {"rounds": [0.0002]},
@@ -50,13 +51,14 @@ TEXT = """\
 2 cores of Test CPU with AVX-512; Linux x86_64, Python 3.11.7; numpy 2.0. float32 everywhere. \
 The systems took turns, one round each, in processes of their own; given are the median round \
 and, in brackets, the fastest. For the peers: how many times as long as graphkeras, fastest \
-round by fastest.
+round by fastest. Beside `all threads : one`, in brackets, is what the machine's own limits give \
+there.
 
 ### Matrix products and dense layers
 
 |  | graphkeras, ms | of the roofline | all threads : one | NumPy | torch |
 | --- | --- | --- | --- | --- | --- |
-| 512 x 512 x 512 | 2.00 (1.00) | 81% | 2.00 | 1.50 | failed |
+| 512 x 512 x 512 | 2.00 (1.00) | 81% | 2.00 (1.85) | 1.50 | failed |
 
 ### Convolutions, stride 1, image size kept
 
