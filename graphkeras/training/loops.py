@@ -73,6 +73,7 @@ class FitLoop:
         model.stop_training = False
         finished = False
         logs: Logs = {}
+        self._epochs.reset()
         callbacks.on_train_begin()
         try:
             for epoch in range(initial_epoch, epochs):
@@ -179,6 +180,7 @@ class Batches:
 def evaluate(model: Any, epochs: Epochs, run: Runner, callbacks: CallbackList) -> Logs:
     """One pass over the data; returns the metrics."""
     model.stop_evaluating = False
+    epochs.reset()
     callbacks.on_test_begin()
     model.reset_metrics()
     with contextlib.closing(epochs):

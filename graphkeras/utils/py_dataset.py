@@ -19,7 +19,8 @@ class PyDataset:
             runs; with 0 the training loop computes each when it needs it.
         use_multiprocessing: Whether the workers are processes instead of threads. The data set
             must then survive being copied into another process.
-        max_queue_size: Batches computed ahead at most, with several workers or processes.
+        max_queue_size: Batches computed ahead at most, with several workers or processes; 0 for
+            the whole epoch at once, which must have an end.
     """
 
     def __init__(
@@ -58,4 +59,4 @@ class PyDataset:
         """Called before the first batch of every epoch."""
 
     def on_epoch_end(self) -> None:
-        """Called after the last batch of every epoch."""
+        """Called after the last batch of every epoch, and once before the first, as in Keras."""

@@ -251,8 +251,7 @@ def test_settings_hold_in_the_thread() -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_data_sets_train_as_in_keras(workers: int, pair: Any) -> None:
-    # In order, by one worker: Keras looks at the first batch in a pass of its own, for which it
-    # shuffles once more, and of which several workers leave batches to the first epoch.
+    # In order, by one worker, as the models have not been trained before (see test_data_sets.py).
     def build(keras: Any) -> Any:
         return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
 

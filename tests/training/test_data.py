@@ -223,7 +223,7 @@ def test_generators_continue_and_end() -> None:
     assert epochs.num_batches == 2
     assert [b.y[0] for b in epoch(epochs)] == [0, 1]
     assert [b.y[0] for b in epoch(epochs)] == [2, 3]
-    with pytest.warns(UserWarning, match="ran out of data after 1 of 2 steps"):
+    with pytest.warns(UserWarning, match="ran out of data; .* has 1 of 2 steps"):
         assert [b.y[0] for b in epoch(epochs)] == [4]
     assert epochs.exhausted
 
@@ -267,7 +267,7 @@ def test_steps_cut_arrays_across_epochs() -> None:
     epochs = Epochs(adapter_for(X, Y, batch_size=2), steps=2)
     assert [b.y[0] for b in epoch(epochs)] == [0, 2]
     assert [b.y[0] for b in epoch(epochs)] == [4, 6]
-    with pytest.warns(UserWarning, match="ran out of data after 1 of 2"):
+    with pytest.warns(UserWarning, match="ran out of data; .* has 1 of 2 steps"):
         assert [b.y[0] for b in epoch(epochs)] == [8]
     assert [b.y[0] for b in epoch(epochs)] == [0, 2]
 

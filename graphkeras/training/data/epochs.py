@@ -47,6 +47,14 @@ class Epochs:
         """Whether an epoch is one pass over the data."""
         return self._steps is None
 
+    def reset(self) -> None:
+        """Tells the source that no epoch runs. As in Keras, `fit` and `evaluate` begin with this.
+
+        A `PyDataset` that puts its samples in another order at the end of each epoch so has the
+        order of Keras in the first one, too.
+        """
+        self.adapter.on_epoch_end()
+
     def close(self) -> None:
         """Ends the current pass, so that workers stop."""
         current, self._pass = self._pass, None
@@ -89,9 +97,10 @@ class Epochs:
     def _end_of_data(self, step: int, limit: int | None) -> None:
         self._pass = None
         self.exhausted = not self.adapter.repeats
-        if limit is not None:
+        # An epoch without any data is for the loop to tell about.
+        if limit is not None and step:
             warn(
-                f"Your input ran out of data after {step} of {limit} steps; interrupting the "
-                "epoch. A generator must yield at least `steps_per_epoch * epochs` batches: pass "
-                "fewer steps or more data"
+                f"Your input ran out of data; interrupting training: this epoch has {step} "
+                f"of {limit} steps. A generator must yield at least `steps_per_epoch * epochs` "
+                "batches: pass fewer steps or more data"
             )

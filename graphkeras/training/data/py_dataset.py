@@ -50,6 +50,8 @@ class PyDatasetAdapter(DataAdapter):
         self._dataset = dataset
         self._shuffle = bool(shuffle)
         self._class_weight = class_weight
+        self._pending: deque[Future[Any]] = deque()
+        """Batches that workers compute, or have computed, in order."""
         if dataset.num_batches == 0:
             raise DataError(f"{type(dataset).__name__} is empty: its length is 0")
 
@@ -72,7 +74,11 @@ class PyDatasetAdapter(DataAdapter):
         self._dataset.on_epoch_begin()
 
     def on_epoch_end(self) -> None:
-        """Passed on to the data set."""
+        """Passed on to the data set, which no worker reads meanwhile."""
+        if self._pending:
+            from concurrent.futures import wait
+
+            wait(self._pending)
         self._dataset.on_epoch_end()
 
     def batches(self) -> Iterator[Batch]:
@@ -109,8 +115,8 @@ class PyDatasetAdapter(DataAdapter):
         else:
             executor = ThreadPoolExecutor(dataset.workers)
             task = dataset.__getitem__
-        ahead = max(1, dataset.max_queue_size)
-        pending: deque[Future[Any]] = deque()
+        ahead = dataset.max_queue_size if dataset.max_queue_size > 0 else dataset.num_batches or 1
+        pending = self._pending = deque()
         try:
             for index in itertools.islice(indices, ahead):
                 pending.append(executor.submit(task, index))
