@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import _thread
 import gc
+import signal
 import threading
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -63,6 +65,15 @@ def test_a_loss_that_is_nan_keeps_the_weights(compiled: Any) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """A shell starts what runs in the background with interrupts ignored, and Python keeps to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_an_interrupt_ends_fit_between_two_steps(compiled: Any) -> None:
     model, _ = compiled
     began = threading.Event()
@@ -77,7 +88,7 @@ def test_an_interrupt_ends_fit_between_two_steps(compiled: Any) -> None:
     gc.disable()  # JAX, the oracle's backend, has a callback of it: Python ignores errors there
     try:
         with pytest.raises(KeyboardInterrupt):
-            model.fit(X, Y, batch_size=16, epochs=100_000, verbose=0, callbacks=[first_batch])
+            model.fit(X, Y, batch_size=16, epochs=10_000, verbose=0, callbacks=[first_batch])
     finally:
         gc.enable()
     thread.join()
