@@ -67,7 +67,7 @@ def test_a_loss_that_is_nan_keeps_the_weights(compiled: Any) -> None:
 
 @pytest.fixture
 def heard() -> Iterator[None]:
-    """A shell starts what runs in the background with interrupts ignored, and Python keeps to it."""
+    """A shell has background processes ignore interrupts, and Python keeps to that."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
