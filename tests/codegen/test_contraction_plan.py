@@ -8,6 +8,7 @@ import pytest
 
 from graphkeras import config
 from graphkeras.codegen.cpu.contract.access import linear, merged, strides
+from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
 from graphkeras.codegen.cpu.contract.clip import Clip
 from graphkeras.codegen.cpu.contract.forms import Form, Plan
 from graphkeras.codegen.cpu.contract.layouts import VIEW_ELEMENTS
@@ -22,7 +23,13 @@ N = Size.symbol("N")
 TARGETS = {t.name: t for t in (AVX512, AVX2, GENERIC)}
 
 
-def plan_of(op: str, *shapes: tuple[Dim, ...], cpu: str = "avx512", **attrs: Any) -> Plan:
+def plan_of(
+    op: str,
+    *shapes: tuple[Dim, ...],
+    cpu: str = "avx512",
+    choices: Choices = BY_MODEL,
+    **attrs: Any,
+) -> Plan:
     b = Builder("plan")
     values = [b.input(TensorType(s), f"x{i}") for i, s in enumerate(shapes)]
     node = b.build([b.emit(op, *values, **attrs)]).nodes[0]
@@ -30,7 +37,7 @@ def plan_of(op: str, *shapes: tuple[Dim, ...], cpu: str = "avx512", **attrs: Any
     assert rule is not None
     with config.override(cpu=cpu):
         buffers = {value: f"x{i}" for i, value in enumerate(node.inputs)}
-        return make_plan(rule(node), node.types[0], node.inputs, buffers)
+        return make_plan(rule(node), node.types[0], node.inputs, buffers, choices)
 
 
 def product(a: tuple[Dim, ...], b: tuple[Dim, ...], ca: int, cb: int, **kind: Any) -> Plan:
@@ -140,12 +147,13 @@ def test_a_kernel_gradient_of_many_channels_takes_the_positions_of_a_tap() -> No
     assert (plan.runs.lead, plan.runs.extent) == (2, 16)
 
 
-def first_gradient(channels: int, filters: int, cpu: str = "avx512") -> Plan:
+def first_gradient(channels: int, filters: int, cpu: str = "avx512", **given: Any) -> Plan:
     return plan_of(
         "conv_kernel_grad",
         (N, 32, 32, channels),
         (N, 32, 32, filters),
         cpu=cpu,
+        **given,
         kernel_size=(3, 3),
         strides=(1, 1),
         padding=((1, 1), (1, 1)),
@@ -164,6 +172,9 @@ def test_threads_share_the_columns_of_the_first_kernels_gradient() -> None:
     # A panel with few valid columns would cost as much as a whole one.
     assert (first_gradient(3, 20).shared, first_gradient(3, 20).width) == ("m", 32)
     assert not first_gradient(4, 32).streamed
+    # Panels that are copied lie one behind the other: no tile reads two of them.
+    plan = first_gradient(3, 32, choices=Choices(b_in_place=False))
+    assert (plan.b, plan.width, plan.wide) == (Form.COPIED, 16, 16)
     # 9 rows of two vectors find no registers.
     plan = first_gradient(3, 16, "avx2")
     assert (plan.width, plan.wide) == (8, 8)

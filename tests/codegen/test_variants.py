@@ -55,6 +55,7 @@ CASES = {
             "short lines share a tile",
             "kernel gradient",
             "kernel gradient of large images",
+            "kernel gradient, threads share panels",
         )
     },
     **{

@@ -166,7 +166,7 @@ class _Planner:
             itemsize=self.result.itemsize,
             lanes=self.lanes,
             width=width,
-            wide=self._wide(width, rows),
+            wide=self._wide(width, rows, b_form),
             block=block,
             runs=runs,
             a_strides=a_strides,
@@ -309,8 +309,11 @@ class _Planner:
             return 1
         return len(self.clips) or int(self.rule.apart)
 
-    def _wide(self, width: int, rows: int) -> int:
+    def _wide(self, width: int, rows: int, b_form: Form) -> int:
         """Both panels where they are narrow for threads to share, and the registers suffice."""
+        if b_form is not Form.IN_PLACE:
+            # Of a copy a tile reads one panel.
+            return width
         narrow = self._is_low() and self.columns == 2 * width == 2 * self.lanes
         return 2 * width if narrow and 2 * (rows + 1) < self.registers else width
 
