@@ -14,13 +14,14 @@ Where some inputs rarely change, what depends on them alone becomes a program of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 
 from graphkeras.codegen.cpu.contract.prepack import prepack
 from graphkeras.codegen.generate import generate
 from graphkeras.codegen.program import Pair
 from graphkeras.config import setting
+from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Graph
 from graphkeras.passes import (
     BatchMoments,
@@ -131,7 +132,7 @@ def compile_graph(
     return _executable(optimize(graph, pipeline).records, sizes, forms)
 
 
-@dataclass(frozen=True)
+@frozen
 class Halves:
     """What the passes made of a graph of which some inputs rarely change."""
 

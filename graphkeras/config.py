@@ -15,10 +15,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphkeras.errors import ConfigError, did_you_mean
+from graphkeras.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ def _path_or_none(value: Any) -> Path | None:
     return None if value is None or value == "" else _path(value)
 
 
-@dataclass(frozen=True)
+@frozen
 class Setting:
     """One row of the table."""
 

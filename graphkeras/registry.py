@@ -32,7 +32,13 @@ class Registry:
     ) -> None:
         self.kind = kind
         self.module = module
-        self.table = {**table, **{a: table[name] for a, name in (aliases or {}).items()}}
+        self._table = table
+        self._names = {**{name: name for name in table}, **(aliases or {})}
+
+    def has(self, thing: Any) -> bool:
+        """Whether something is one of the classes and functions."""
+        name = self._names.get(getattr(thing, "__name__", ""))
+        return name is not None and self._table[name] is thing
 
     def get(self, identifier: Any) -> Any:
         """The object an identifier stands for.
@@ -57,7 +63,7 @@ class Registry:
             return identifier
         raise ValueError(
             f"{identifier!r} of type {type(identifier).__name__} cannot stand for a {self.kind}. "
-            f"Give a name such as {next(iter(self.table))!r}, an object, a function or a config."
+            f"Give a name such as {next(iter(self._names))!r}, an object, a function or a config."
         )
 
     def serialize(self, thing: Any) -> Any:
@@ -69,7 +75,7 @@ class Registry:
         if thing is None:
             return None
         if hasattr(thing, "get_config"):
-            own = type(thing).__name__ in self.table
+            own = type(thing).__name__ in self._names
             return {
                 "module": self.module if own else type(thing).__module__,
                 "class_name": type(thing).__name__,
@@ -95,27 +101,29 @@ class Registry:
             UnknownNameError: (a ValueError) for an unknown name, with the nearest known one.
             ValueError: for a config without a class name.
         """
-        table = {**self.table, **(custom_objects or {})}
+        custom = custom_objects or {}
         if config is None:
             return None
         if isinstance(config, str):
-            found = self._find(config, table)
+            found = self._find(config, custom)
             return found() if inspect.isclass(found) else found
         if not isinstance(config, Mapping) or "class_name" not in config:
             raise ValueError(f"a config of a {self.kind} needs 'class_name', received {config!r}")
         name, inner = config["class_name"], config.get("config", {})
         if isinstance(inner, str):
             name, inner = inner, {}
-        found = self._find(name, table)
+        found = self._find(name, custom)
         if not inspect.isclass(found):
             return found
         create = getattr(found, "from_config", None)
         return create(dict(inner)) if create else found(**inner)
 
-    def _find(self, name: Any, table: Mapping[str, Any]) -> Any:
-        if name not in table:
-            raise unknown_name(self.kind, name, _for_people(table))
-        return table[name]
+    def _find(self, name: Any, custom: Mapping[str, Any]) -> Any:
+        if name in custom:
+            return custom[name]
+        if name not in self._names:
+            raise unknown_name(self.kind, name, _for_people({**self._names, **custom}))
+        return self._table[self._names[name]]
 
 
 def _for_people(names: Iterable[str]) -> list[str]:

@@ -6,7 +6,6 @@ import runpy
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from graphkeras.cli.errors import CommandError
 from graphkeras.compiler import optimize, optimize_halves
 from graphkeras.config import floatx
 from graphkeras.errors import did_you_mean
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Size
 from graphkeras.ir.graph import Graph
 from graphkeras.ir.types import SHORT, TensorType
@@ -100,7 +100,7 @@ def _as_model(found: Any, name: str, file: str) -> Any:
     raise CommandError(f"{name} of {file} is no model but {type(found).__name__}")
 
 
-@dataclass(frozen=True)
+@frozen
 class StepGraph:
     """The graph of a step, as it is traced."""
 

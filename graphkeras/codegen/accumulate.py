@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from graphkeras.codegen.emit import KernelWriter
 from graphkeras.codegen.program import Share
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Shape, product
 from graphkeras.ir.graph import Value
 from graphkeras.ir.op import Reduction
@@ -30,7 +30,7 @@ Finish = Callable[[Mapping[Value, Expr], Position], None]
 """(reduced values at a position, the position): stores the outputs there."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Term:
     """A value that is accumulated."""
 

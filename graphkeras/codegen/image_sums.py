@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from graphkeras.codegen.emit import Elements
 from graphkeras.codegen.lower import Lowering
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import number, product
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Contraction, Kind, Reduction, get_op
@@ -34,7 +34,7 @@ MOST_SUMS = 128
 Span = tuple[Expr, Expr]
 
 
-@dataclass(frozen=True)
+@frozen
 class _Sums:
     """A reduction and its accumulators in scratch memory, for each pixel side by side."""
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.scalar import Expr, Var
 
 
@@ -35,7 +36,7 @@ class Store:
     value: Expr
 
 
-@dataclass(frozen=True)
+@frozen
 class Reach:
     """Elements of a buffer, from offset `first` to offset `last`."""
 

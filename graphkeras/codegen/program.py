@@ -11,10 +11,10 @@ The runtime knows nothing of ops, and code generation nothing of threads or addr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from graphkeras.codegen.spans import Footprint
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim, Shape, product
 from graphkeras.ir.graph import Graph
 from graphkeras.ir.op import Array, Kind, get_op
@@ -28,7 +28,7 @@ INSTRUCTIONS = 8
 takes more counts as several."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Share:
     """How much a kernel does, and how much of it is worth a thread of its own."""
 
@@ -52,7 +52,7 @@ Argument = Buffer | Dim
 """One int64 of a kernel's argv: the address of a buffer, or the value of a size."""
 
 
-@dataclass(frozen=True)
+@frozen
 class KernelSource:
     """A generated module. `text` defines `kernel(tid, nthreads, argv)`."""
 
@@ -64,7 +64,7 @@ class KernelSource:
     """What it computes for whom, for the head of the file. Not part of the identity."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Launch:
     """One row of the launch table."""
 
@@ -76,7 +76,7 @@ class Launch:
     """What each thread touches. None: not known, so all threads wait before and after it."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Program:
     """A compiled graph, before its kernels are made native."""
 
@@ -101,7 +101,7 @@ class Program:
         return self.records[-1].after if self.records else self.signature
 
 
-@dataclass(frozen=True)
+@frozen
 class Pair:
     """Two programs that compute what one graph says; see `passes.split_constants`."""
 

@@ -14,8 +14,8 @@ where computing it again costs more than a store and a load: each exponential is
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Kind, get_op
@@ -28,7 +28,7 @@ MAX_KEPT = 6
 """Values of a row that are kept: with their rows they stay in a 48 KiB cache at 2048 columns."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Pass:
     """One loop over the columns of a row."""
 

@@ -14,15 +14,16 @@ be wider than what is touched, never narrower. What cannot be followed is the wh
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim, evaluate
 
 _orders = count()
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Atom:
     """A number of a running kernel; two atoms are the same only if they are one object."""
 
@@ -37,7 +38,7 @@ class Edge(Atom):
 LOW, HIGH = Edge(), Edge()
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Between(Atom):
     """Any number from `first` to `last`: a loop variable, or one that a condition bounds."""
 
@@ -45,7 +46,7 @@ class Between(Atom):
     last: Form
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Quotient(Atom):
     """`dividend // divisor`, both not negative."""
 
@@ -53,7 +54,7 @@ class Quotient(Atom):
     divisor: Dim
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Extreme(Atom):
     """The smaller or the larger of two."""
 
@@ -62,7 +63,7 @@ class Extreme(Atom):
     least: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class Form:
     """A sum of atoms, each times a size, and of a size."""
 
@@ -169,7 +170,7 @@ def _zero() -> _Sum:
     return {_CONSTANT: 0}
 
 
-@dataclass(frozen=True)
+@frozen
 class Access:
     """Elements of one argument that a thread reads or writes."""
 
@@ -183,7 +184,7 @@ class Access:
     itemsize: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Footprint:
     """What a kernel touches, and how its iterations are shared out."""
 

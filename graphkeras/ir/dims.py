@@ -16,13 +16,14 @@ at run time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from graphkeras.frozen import frozen
 
 Monomial = tuple[tuple[str, int], ...]
 """A product of powers, sorted by name: `(("N", 2),)` is N squared, `()` is 1."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Size:
     """A non-constant polynomial over named dimensions. Build it with `Size.symbol`."""
 

@@ -11,10 +11,11 @@ value of which input, and memory planning alone decides whether it is written in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Attributes = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Loc:
     """Where a node comes from: the user's source line, the layer, and the phase of the step."""
 
@@ -42,7 +43,7 @@ class Loc:
 UNKNOWN = Loc()
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Value:
     """One tensor that flows along an edge. Compared by identity; its name is for printing."""
 
@@ -52,7 +53,7 @@ class Value:
     name: str = ""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Node:
     """One call of an op: operands, attributes, results, and where it comes from."""
 
@@ -86,7 +87,7 @@ class Node:
         return value
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Graph:
     """Nodes in topological order between inputs and outputs."""
 

@@ -17,13 +17,14 @@ its *kind* and its rules, never its name::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from itertools import product as combinations
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim, Shape, Size
 from graphkeras.ir.scalar import Expr, as_index
 from graphkeras.ir.types import TensorType
@@ -65,7 +66,7 @@ class OpTypeError(TypeError):
     """Operands or attributes that an op does not accept."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Attr:
     """One attribute of an op: its Python type, and its default (`...` where it must be given)."""
 
@@ -107,7 +108,7 @@ class Elements(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@frozen
 class Reduction:
     """Result element = combine over `space` of the operand at `index(out, red)`.
 
@@ -136,7 +137,7 @@ class Reduction:
         return [[as_index(i) for i in spot] for spot in combinations(*extents)]
 
 
-@dataclass(frozen=True)
+@frozen
 class View:
     """An operand with zeros put around it and between its elements.
 
@@ -158,7 +159,7 @@ class View:
     """Distance of the operand's elements in the view, in each of these dims."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Contraction:
     """Result[b, m, n] = sum over k of lhs[b, m, k] * rhs[b, k, n], each letter a list of dims.
 
@@ -192,7 +193,7 @@ class Contraction:
     transformed patches; see `ir.ops.winograd_gradient`. k counts the products of the definition."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Scattered:
     """A tensor that is zero but for one element in each of its windows, which do not overlap.
 
@@ -259,7 +260,7 @@ class Loops(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@frozen
 class Sample:
     """Operand values and attributes to try an op with.
 
@@ -304,7 +305,7 @@ Scalar = str | Callable[["Node"], str]
 result dtype. A function of the node where the template depends on dtypes."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Op:
     """A primitive operation; one instance a primitive, in `OPS`."""
 

@@ -20,11 +20,11 @@ import base64
 import binascii
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import is_static, parse_dim
 from graphkeras.ir.graph import UNKNOWN, Graph, Loc, Node, Value
 from graphkeras.ir.op import Array
@@ -50,7 +50,7 @@ _TOKEN = re.compile(
 _WORDS = {"None": None, "True": True, "False": False}
 
 
-@dataclass(frozen=True)
+@frozen
 class _Token:
     kind: str
     text: str

@@ -12,8 +12,9 @@ each, can finish the windows before anything is written. Rows in no window are l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Shape, product
 from graphkeras.ir.graph import Graph, Node
 from graphkeras.ir.image_sums import sums_images
@@ -22,7 +23,7 @@ from graphkeras.ir.position import Position
 from graphkeras.ir.scalar import INDEX, Const, Expr, Var, as_index
 
 
-@dataclass(frozen=True)
+@frozen
 class Regrouped:
     """A contraction followed by windows."""
 
@@ -42,7 +43,7 @@ class Regrouped:
         return window_elements(self.windows, position)
 
 
-@dataclass(frozen=True)
+@frozen
 class _Axis:
     """How windows lie along one dim of the contraction's result."""
 

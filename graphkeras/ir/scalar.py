@@ -11,8 +11,8 @@ meant to be read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Size
 
 INDEX = "int64"
@@ -21,7 +21,7 @@ CLIPPED = "max(min({0}, {1}), {T}(0))"
 """Template of an index that data give, held inside `0 .. {1}`: what is read there is bounded."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Expr:
     """A scalar of a dtype. `+ - * // %` and comparisons build int64 index arithmetic."""
 
@@ -58,28 +58,28 @@ class Expr:
         return Apply("bool", "({0} >= {1})", (self, as_index(other)))
 
 
-@dataclass(frozen=True)
+@frozen
 class Const(Expr):
     """A literal number."""
 
     value: float | int | bool
 
 
-@dataclass(frozen=True)
+@frozen
 class Var(Expr):
     """A loop variable, accumulator or temporary of the kernel."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@frozen
 class RuntimeSize(Expr):
     """A symbolic size, read from the kernel's run-time arguments."""
 
     size: Size
 
 
-@dataclass(frozen=True)
+@frozen
 class Load(Expr):
     """Element `offset` (in elements) of a contiguous buffer parameter."""
 
@@ -87,7 +87,7 @@ class Load(Expr):
     offset: Expr
 
 
-@dataclass(frozen=True)
+@frozen
 class Apply(Expr):
     """A scalar operation: `template.format(*args)` is its source."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim, Shape, concrete, evaluate, parse_dim, product
 
 SHORT = {
@@ -31,7 +31,7 @@ SHORT = {
 LONG = {short: name for name, short in SHORT.items()}
 
 
-@dataclass(frozen=True)
+@frozen
 class TensorType:
     """Shape (numbers or symbolic sizes) and dtype (a NumPy name) of a value."""
 

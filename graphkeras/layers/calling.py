@@ -6,12 +6,12 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphkeras import tree
+from graphkeras.frozen import frozen
 from graphkeras.places import warn
 from graphkeras.trace import Tensor, as_tensor, cast_to, public_shape
 
@@ -39,7 +39,7 @@ def inner_call(training: bool | None) -> Iterator[bool]:
         _context.depth -= 1
 
 
-@dataclass(frozen=True)
+@frozen
 class CallSignature:
     """The parameters of a `call` method."""
 

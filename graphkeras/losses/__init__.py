@@ -3,103 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from graphkeras.losses.crossentropy import (
-    BinaryCrossentropy,
-    BinaryFocalCrossentropy,
-    CategoricalCrossentropy,
-    CategoricalFocalCrossentropy,
-    SparseCategoricalCrossentropy,
-    binary_crossentropy,
-    binary_focal_crossentropy,
-    categorical_crossentropy,
-    categorical_focal_crossentropy,
-    sparse_categorical_crossentropy,
-)
-from graphkeras.losses.divergence import (
-    KLDivergence,
-    Poisson,
-    kl_divergence,
-    poisson,
-)
-from graphkeras.losses.hinge import (
-    CategoricalHinge,
-    Hinge,
-    SquaredHinge,
-    categorical_hinge,
-    hinge,
-    squared_hinge,
-)
-from graphkeras.losses.loss import (
-    Loss,
-    LossFunctionWrapper,
-)
-from graphkeras.losses.regression import (
-    CosineSimilarity,
-    Huber,
-    LogCosh,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    cosine_similarity,
-    huber,
-    log_cosh,
-    mean_absolute_error,
-    mean_absolute_percentage_error,
-    mean_squared_error,
-    mean_squared_logarithmic_error,
-)
-from graphkeras.losses.segmentation import (
-    Dice,
-    Tversky,
-    dice,
-    tversky,
-)
+from graphkeras.lazy import Things, loader
 from graphkeras.registry import Registry
 
-_CLASSES_AND_FUNCTIONS = (
-    BinaryCrossentropy,
-    BinaryFocalCrossentropy,
-    CategoricalCrossentropy,
-    CategoricalFocalCrossentropy,
-    SparseCategoricalCrossentropy,
-    binary_crossentropy,
-    binary_focal_crossentropy,
-    categorical_crossentropy,
-    categorical_focal_crossentropy,
-    sparse_categorical_crossentropy,
-    KLDivergence,
-    Poisson,
-    kl_divergence,
-    poisson,
-    CategoricalHinge,
-    Hinge,
-    SquaredHinge,
-    categorical_hinge,
-    hinge,
-    squared_hinge,
-    CosineSimilarity,
-    Huber,
-    LogCosh,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    cosine_similarity,
-    huber,
-    log_cosh,
-    mean_absolute_error,
-    mean_absolute_percentage_error,
-    mean_squared_error,
-    mean_squared_logarithmic_error,
-    Dice,
-    Tversky,
-    dice,
-    tversky,
-    LossFunctionWrapper,
-)
+if TYPE_CHECKING:
+    from graphkeras.losses.crossentropy import (
+        BinaryCrossentropy,
+        BinaryFocalCrossentropy,
+        CategoricalCrossentropy,
+        CategoricalFocalCrossentropy,
+        SparseCategoricalCrossentropy,
+        binary_crossentropy,
+        binary_focal_crossentropy,
+        categorical_crossentropy,
+        categorical_focal_crossentropy,
+        sparse_categorical_crossentropy,
+    )
+    from graphkeras.losses.divergence import (
+        KLDivergence,
+        Poisson,
+        kl_divergence,
+        poisson,
+    )
+    from graphkeras.losses.hinges import (
+        CategoricalHinge,
+        Hinge,
+        SquaredHinge,
+        categorical_hinge,
+        hinge,
+        squared_hinge,
+    )
+    from graphkeras.losses.loss import (
+        Loss,
+        LossFunctionWrapper,
+    )
+    from graphkeras.losses.regression import (
+        CosineSimilarity,
+        Huber,
+        LogCosh,
+        MeanAbsoluteError,
+        MeanAbsolutePercentageError,
+        MeanSquaredError,
+        MeanSquaredLogarithmicError,
+        cosine_similarity,
+        huber,
+        log_cosh,
+        mean_absolute_error,
+        mean_absolute_percentage_error,
+        mean_squared_error,
+        mean_squared_logarithmic_error,
+    )
+    from graphkeras.losses.segmentation import (
+        Dice,
+        Tversky,
+        dice,
+        tversky,
+    )
+
+_FILES = {
+    "crossentropy": (
+        "BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy "
+        "CategoricalFocalCrossentropy SparseCategoricalCrossentropy binary_crossentropy "
+        "binary_focal_crossentropy categorical_crossentropy categorical_focal_crossentropy "
+        "sparse_categorical_crossentropy"
+    ),
+    "divergence": "KLDivergence Poisson kl_divergence poisson",
+    "hinges": "CategoricalHinge Hinge SquaredHinge categorical_hinge hinge squared_hinge",
+    "loss": "Loss LossFunctionWrapper",
+    "regression": (
+        "CosineSimilarity Huber LogCosh MeanAbsoluteError MeanAbsolutePercentageError "
+        "MeanSquaredError MeanSquaredLogarithmicError cosine_similarity huber log_cosh "
+        "mean_absolute_error mean_absolute_percentage_error mean_squared_error "
+        "mean_squared_logarithmic_error"
+    ),
+    "segmentation": "Dice Tversky dice tversky",
+}
+__getattr__, __dir__ = loader(__name__, _FILES)
+
 _ALIASES = {
     "bce": "binary_crossentropy",
     "kld": "kl_divergence",
@@ -109,10 +91,11 @@ _ALIASES = {
     "msle": "mean_squared_logarithmic_error",
 }
 
+
 _registry = Registry(
     "loss",
     "keras.losses",
-    {item.__name__: item for item in _CLASSES_AND_FUNCTIONS},
+    Things(__name__, _FILES, without="Loss"),
     _ALIASES | {alias.upper(): target for alias, target in _ALIASES.items()},
 )
 
@@ -135,8 +118,7 @@ def get(identifier: Any) -> Any:
 
 def is_loss(thing: Any) -> bool:
     """Whether an object is one of the functions or classes of this module, or an instance."""
-    known = _registry.table.values()
-    return any(thing is item or type(thing) is item for item in known)
+    return any(_registry.has(each) for each in (thing, type(thing)))
 
 
 def serialize(loss: Any) -> Any:

@@ -8,18 +8,18 @@ Both read the same text and mean the same by it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import llvmlite
 
+from graphkeras.frozen import frozen
 from graphkeras.native.errors import KernelCompileError
 from graphkeras.native.target import Cpu, target_machine
 
 
-@dataclass(frozen=True)
+@frozen
 class Unit:
     """One function to compile."""
 

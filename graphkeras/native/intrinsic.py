@@ -14,16 +14,17 @@ the name means a pointer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
+
+from graphkeras.frozen import frozen
 
 Emit = Callable[[Any, list[Any]], Any]
 """Builds the operation with an `ir.IRBuilder` and its operands; returns the result, if any."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Intrinsic:
     """One function of kernel text."""
 

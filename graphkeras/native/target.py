@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import threading
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -12,10 +11,11 @@ import llvmlite.binding as llvm
 
 from graphkeras.config import setting
 from graphkeras.errors import ConfigError
+from graphkeras.frozen import frozen
 from graphkeras.locks import fork_safe
 
 
-@dataclass(frozen=True)
+@frozen
 class Cpu:
     """What code is generated for, in LLVM's words."""
 
@@ -24,7 +24,7 @@ class Cpu:
     """`+avx2,-sse4a,...`; empty where the name says everything."""
 
 
-@dataclass(frozen=True)
+@frozen
 class _Level:
     """A set of instructions that kernels may be made of."""
 

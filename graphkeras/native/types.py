@@ -8,18 +8,20 @@ surprise are refused instead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Any, NamedTuple
 
 from llvmlite import ir
+
+from graphkeras.frozen import frozen
 
 
 class TypeMismatchError(TypeError):
     """An operation that the language does not have for its operands' types."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Type:
     """A type of kernel text."""
 

@@ -4,38 +4,63 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from graphkeras.lazy import Things, loader
 from graphkeras.optimizers import schedules
-from graphkeras.optimizers.adagrad import Adadelta, Adagrad
-from graphkeras.optimizers.adam import Adam, AdamW
-from graphkeras.optimizers.adamax import Adamax
-from graphkeras.optimizers.ftrl import Ftrl
-from graphkeras.optimizers.lion import Lion
-from graphkeras.optimizers.nadam import Nadam
-from graphkeras.optimizers.optimizer import Optimizer
-from graphkeras.optimizers.rmsprop import RMSprop
-from graphkeras.optimizers.sgd import SGD
 from graphkeras.registry import Registry
 
-_CLASSES: tuple[type[Optimizer], ...] = (
-    SGD,
-    RMSprop,
-    Adam,
-    AdamW,
-    Adamax,
-    Adagrad,
-    Adadelta,
-    Nadam,
-    Lion,
-    Ftrl,
-)
-_registry = Registry("optimizer", "keras.optimizers", {cls.__name__: cls for cls in _CLASSES})
+if TYPE_CHECKING:
+    from graphkeras.optimizers.adagrad import (
+        Adadelta,
+        Adagrad,
+    )
+    from graphkeras.optimizers.adam import (
+        Adam,
+        AdamW,
+    )
+    from graphkeras.optimizers.adamax import (
+        Adamax,
+    )
+    from graphkeras.optimizers.ftrl import (
+        Ftrl,
+    )
+    from graphkeras.optimizers.lion import (
+        Lion,
+    )
+    from graphkeras.optimizers.nadam import (
+        Nadam,
+    )
+    from graphkeras.optimizers.optimizer import (
+        Optimizer,
+    )
+    from graphkeras.optimizers.rmsprop import (
+        RMSprop,
+    )
+    from graphkeras.optimizers.sgd import (
+        SGD,
+    )
+
+_FILES = {
+    "sgd": "SGD",
+    "rmsprop": "RMSprop",
+    "adam": "Adam AdamW",
+    "adamax": "Adamax",
+    "adagrad": "Adadelta Adagrad",
+    "nadam": "Nadam",
+    "lion": "Lion",
+    "ftrl": "Ftrl",
+    "optimizer": "Optimizer",
+}
+__getattr__, __dir__ = loader(__name__, _FILES)
+
+_CLASSES = Things(__name__, _FILES, without="Optimizer")
+_registry = Registry("optimizer", "keras.optimizers", _CLASSES)
 
 
 def _canonical(name: str) -> str:
     """The name of the class that `name` is in another case; else `name`."""
-    by_lower = {cls.__name__.lower(): cls.__name__ for cls in _CLASSES}
+    by_lower = {known.lower(): known for known in _CLASSES}
     return by_lower.get(name.lower(), name)
 
 
@@ -52,6 +77,8 @@ def get(identifier: Any) -> Optimizer | None:
     Raises:
         ValueError: If no optimizer has that name, or the identifier is none of these.
     """
+    from graphkeras.optimizers.optimizer import Optimizer
+
     if identifier is None or isinstance(identifier, Optimizer):
         return identifier
     if isinstance(identifier, str | Mapping):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from graphkeras import ops
+from graphkeras.frozen import frozen
 from graphkeras.variables import Variable
 
 
-@dataclass(frozen=True)
+@frozen
 class WeightAverages:
     """Weights and their averages."""
 

@@ -23,9 +23,10 @@ Only nodes between the two are visited: a frozen layer costs nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.builder import Builder
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Kind, get_op
@@ -161,7 +162,7 @@ def _needed(nodes: Sequence[Node], outputs: Sequence[Value | None]) -> list[Node
     return kept[::-1]
 
 
-@dataclass(frozen=True)
+@frozen
 class Autodiff:
     """Appends to a graph's outputs the gradients of output 0 with respect to inputs.
 

@@ -19,16 +19,16 @@ taken from the sums that are known: sum of (s_i - P m).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import number, product
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.passes.rewriter import Rewriter
 
 
-@dataclass(frozen=True)
+@frozen
 class _Centred:
     """A sum over all dims but the last of x - mean, or of its square."""
 
@@ -37,7 +37,7 @@ class _Centred:
     squared: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class BatchMoments:
     """Takes the squares around the mean of a contraction's result image by image.
 

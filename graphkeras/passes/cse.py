@@ -18,17 +18,17 @@ are compared by their bytes: 0.0 and -0.0 differ, a NaN equals itself.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import get_op
 from graphkeras.passes.rewriter import Rewriter
 
 
-@dataclass(frozen=True)
+@frozen
 class CommonSubexpressions:
     """Replaces a node by an earlier one that computes the same."""
 

@@ -7,13 +7,14 @@ nothing anyone sees. Inputs always stay: they are the graph's signature.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Graph
 
 
-@dataclass(frozen=True)
+@frozen
 class DeadCodeElimination:
     """Drops the nodes that no output depends on."""
 

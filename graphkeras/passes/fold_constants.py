@@ -8,18 +8,18 @@ operands is folded if its result is one number (the size of a static dimension).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Size
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Array, Kind, get_op
 from graphkeras.passes.rewriter import Rewriter
 
 
-@dataclass(frozen=True)
+@frozen
 class FoldConstants:
     """Replaces nodes that read only constants by their results."""
 

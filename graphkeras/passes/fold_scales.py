@@ -24,9 +24,9 @@ channel is finite in either form, but NaN and infinity may change places.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Shape
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Affine, get_op
@@ -36,7 +36,7 @@ from graphkeras.passes.rules.rule import made_by
 from graphkeras.passes.split_constants import constant_values
 
 
-@dataclass(frozen=True)
+@frozen
 class _Tail:
     """The nodes behind a contraction that scale and shift its channels."""
 
@@ -46,7 +46,7 @@ class _Tail:
     last: Node
 
 
-@dataclass(frozen=True)
+@frozen
 class FoldScales:
     """Scales weights instead of results.
 

@@ -33,8 +33,8 @@ Kernel patterns, in the terms of the loops they become:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.access import Accesses, accesses, loop_position
 from graphkeras.ir.builder import Builder
 from graphkeras.ir.dims import Shape
@@ -68,7 +68,7 @@ MAX_OUTPUTS = 8
 """Outputs of one kernel; more pointers than this and LLVM's alias checks stop vectorising."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Fuse:
     """Groups every node into `fused` nodes, each of which becomes one kernel."""
 

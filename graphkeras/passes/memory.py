@@ -14,9 +14,9 @@ size and are made for each size asked for (`Arena.layout`), in well under a mill
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Array, Kind, get_op
 from graphkeras.ir.types import TensorType
@@ -44,7 +44,7 @@ class Place(Enum):
     one of them needs, so that two that run side by side do not meet there."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Buffer:
     """An address argument."""
 
@@ -52,7 +52,7 @@ class Buffer:
     index: int = 0
 
 
-@dataclass(frozen=True)
+@frozen
 class Layout:
     """The memory plan for one set of run-time sizes."""
 
@@ -66,7 +66,7 @@ class Layout:
     """Largest sum of buffers that are live at once."""
 
 
-@dataclass(frozen=True)
+@frozen
 class ArenaBuffer:
     """One buffer of the arena: the values it holds, and when it is live."""
 
@@ -83,7 +83,7 @@ class ArenaBuffer:
         return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-@dataclass(frozen=True)
+@frozen
 class Arena:
     """The buffers that share one block of memory."""
 
@@ -128,7 +128,7 @@ class Arena:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class MemoryPlan:
     """Where every value of a scheduled graph lives."""
 

@@ -10,10 +10,10 @@ one old node; the last of them makes its result.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.evaluate import evaluate_nodes
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Array
@@ -23,7 +23,7 @@ SYMBOLIC_SIZE = 3
 """Value of every run-time dimension of random inputs."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Mismatch:
     """A pass that changed the numbers."""
 

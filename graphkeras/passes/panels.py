@@ -13,8 +13,8 @@ value is panels, unpacked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.builder import Builder
 from graphkeras.ir.dims import Dim, number, product
 from graphkeras.ir.graph import Node, Value
@@ -22,7 +22,7 @@ from graphkeras.ir.op import Contraction
 from graphkeras.ir.scalar import INDEX, Var
 
 
-@dataclass(frozen=True)
+@frozen
 class OperandShape:
     """The right operand of a contraction, as a list of matrices."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Graph
 
 
-@dataclass(frozen=True)
+@frozen
 class PassRecord:
     """One run of one pass. Graphs are immutable, so keeping both costs nothing."""
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.access import accesses, loop_position
 from graphkeras.ir.builder import Builder
 from graphkeras.ir.dims import product
@@ -25,7 +25,7 @@ from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Kind, get_op
 
 
-@dataclass(frozen=True)
+@frozen
 class Schedule:
     """Orders the kernels of a fused graph and gives every output memory of its own."""
 

@@ -13,9 +13,9 @@ simpler, so one sweep reaches the fixed point. What is replaced stays behind as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.passes.rewriter import Rewriter
@@ -30,7 +30,7 @@ def rules_for(node: Node) -> tuple[Rule, ...]:
     return TABLE.get(node.op, ()) + general
 
 
-@dataclass(frozen=True)
+@frozen
 class Simplify:
     """Applies the rewrite rules until none matches."""
 

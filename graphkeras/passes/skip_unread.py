@@ -21,10 +21,10 @@ ResNet-50 for one image took 41.6 ms in place of 45.4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import gcd
 from typing import ClassVar
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.passes.rewriter import Rewriter
@@ -34,7 +34,7 @@ Steps = tuple[int, ...]
 """For each dim, the distance of the positions that are read, from position 0 on."""
 
 
-@dataclass(frozen=True)
+@frozen
 class SkipUnread:
     """Computes only those pixels of convolutions that are read."""
 

@@ -14,8 +14,8 @@ next to nothing and is left there; its operand is cut instead.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.builder import Builder
 from graphkeras.ir.dims import Size
 from graphkeras.ir.graph import Graph, Node, Value
@@ -25,7 +25,7 @@ from graphkeras.passes.dce import DeadCodeElimination
 MADE_BY = "split_constants"
 
 
-@dataclass(frozen=True)
+@frozen
 class Split:
     """Two graphs that compute what one did."""
 

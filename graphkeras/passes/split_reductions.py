@@ -18,16 +18,16 @@ result. Adding parts of equal size also loses less to rounding than one long sum
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim, product
 from graphkeras.ir.graph import Graph, Node
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.passes.rewriter import Rewriter
 
 
-@dataclass(frozen=True)
+@frozen
 class SplitReductions:
     """Splits reductions over the first axis and others.
 

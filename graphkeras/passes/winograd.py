@@ -29,11 +29,11 @@ ONNX Runtime's CPU and GPU libraries do the same. `winograd=never` keeps to the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
 from graphkeras.config import setting
+from graphkeras.frozen import frozen
 from graphkeras.ir.builder import Builder
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.graph import Graph, Node, Value
@@ -79,7 +79,7 @@ _ATTRS = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Winograd:
     """Replaces 3x3 convolutions without strides by Winograd convolutions.
 

@@ -16,12 +16,12 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.op import Array
 from graphkeras.runtime import kernel_cache
 from graphkeras.runtime.context import Context, address_of, aligned
@@ -47,7 +47,7 @@ def _native() -> tuple[Callable[[int], int], int]:
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(run), gather
 
 
-@dataclass(frozen=True)
+@frozen
 class Rows:
     """`batches` batches of `size` samples each, from sample `start` of the order on."""
 
@@ -58,7 +58,7 @@ class Rows:
     """int64 numbers of samples, or `None` for the samples as they lie."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Source:
     """The samples of one input.
 

@@ -15,12 +15,12 @@ import ctypes
 import math
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphkeras.codegen.program import Program
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim, evaluate
 from graphkeras.ir.op import Array
 from graphkeras.passes.memory import Buffer, Layout, Place
@@ -115,7 +115,7 @@ def _slots(positions: Sequence[int] | None) -> Array:
     return np.array(positions or (), np.int64)
 
 
-@dataclass(frozen=True)
+@frozen
 class Binding:
     """What follows from the shapes of the inputs."""
 

@@ -15,12 +15,12 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from graphkeras.codegen.program import KernelSource
 from graphkeras.config import setting
+from graphkeras.frozen import frozen
 from graphkeras.locks import fork_safe
 from graphkeras.native import objects
 from graphkeras.native.compiler import Unit, compile_unit, compiler_version
@@ -28,7 +28,7 @@ from graphkeras.native.target import Cpu, cpu, target_machine
 from graphkeras.runtime import disk_cache
 
 
-@dataclass(frozen=True)
+@frozen
 class Function:
     """A native function to compile: one function of a generated module, with a C signature."""
 

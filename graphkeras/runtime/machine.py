@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from graphkeras.codegen.cpu.target import target
 from graphkeras.codegen.program import KernelSource
+from graphkeras.frozen import frozen
 from graphkeras.ir.op import Array
 from graphkeras.runtime import kernel_cache, pool
 from graphkeras.runtime.context import ALIGNMENT, aligned
@@ -73,7 +73,7 @@ STREAMS = {
 """Loop -> how many arrays it touches, and what it does with an element."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Level:
     """A level of memory."""
 
@@ -92,7 +92,7 @@ class Level:
         return max(self.rates.values())
 
 
-@dataclass(frozen=True)
+@frozen
 class Machine:
     """Measured rates."""
 

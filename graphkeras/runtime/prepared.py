@@ -13,19 +13,19 @@ stamps of what they read, and the last one's arrays stay.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from graphkeras.changes import Change, is_current, latest, stamps
 from graphkeras.codegen.program import Pair
+from graphkeras.frozen import frozen
 from graphkeras.ir.op import Array
 from graphkeras.runtime.batches import Feeder, Rows
 from graphkeras.runtime.context import aligned_arrays
 from graphkeras.runtime.executable import Executable
 
 
-@dataclass(frozen=True)
+@frozen
 class _Prepared:
     """The last inputs of the main program, and what they were made from."""
 

@@ -16,13 +16,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from graphkeras.codegen.program import Program
+from graphkeras.frozen import frozen
 from graphkeras.ir.cost import flops, traffic
 from graphkeras.ir.dims import evaluate
 from graphkeras.ir.op import Array
@@ -32,7 +32,7 @@ from graphkeras.runtime.machine import Level, Machine
 _COLUMNS = f"{'us':>9} {'share':>6} {'wait us':>8} {'GFLOP/s':>8} {'GB/s':>7} {'roof':>6}  kernel"
 
 
-@dataclass(frozen=True)
+@frozen
 class KernelProfile:
     """One launch."""
 
@@ -64,7 +64,7 @@ class KernelProfile:
         return self.nbytes / self.seconds / 1e9 if self.seconds else 0.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Profile:
     """A program, measured."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.builder import Builder
 from graphkeras.ir.graph import Graph, Value
 from graphkeras.ir.types import TensorType
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphkeras.variables import Variable
 
 
-@dataclass(frozen=True)
+@frozen
 class Traced:
     """A finished trace.
 

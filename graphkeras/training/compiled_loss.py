@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from graphkeras import losses, ops, tree
 from graphkeras.config import floatx
 from graphkeras.errors import StructureError
+from graphkeras.frozen import frozen
 from graphkeras.metrics import Mean
 from graphkeras.metrics.resolve import get_loss
 from graphkeras.training.outputs import Names, output_names, per_output, per_output_data
@@ -16,7 +16,7 @@ _AUTOMATIC = ("crossentropy", "ce")
 """Names that mean binary, sparse or categorical crossentropy, by the shapes."""
 
 
-@dataclass(frozen=True)
+@frozen
 class OutputLoss:
     """The loss of one output."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from graphkeras import metrics as metrics_module
 from graphkeras import tree
 from graphkeras.errors import StructureError
+from graphkeras.frozen import frozen
 from graphkeras.metrics import Metric
 from graphkeras.metrics.resolve import get_metric
 from graphkeras.training.outputs import Names, output_names, per_output_data
@@ -17,7 +17,7 @@ _AUTOMATIC = ("accuracy", "acc")
 """Names that mean binary, sparse or categorical accuracy, by the shapes."""
 
 
-@dataclass(frozen=True)
+@frozen
 class OutputMetrics:
     """The metrics of one output."""
 

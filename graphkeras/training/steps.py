@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 from graphkeras import config, tree
 from graphkeras.changes import Change, mark
 from graphkeras.errors import NonFiniteLossError
+from graphkeras.frozen import frozen
 from graphkeras.ir.evaluate import bind_sizes
 from graphkeras.ir.op import Array
 from graphkeras.ir.types import TensorType
@@ -37,7 +37,7 @@ Layout = list[tuple[tuple[int, ...], np.dtype[Any]] | None]
 """Sizes (without the batch's) and dtype of each array of a batch."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Step:
     """One compiled step."""
 

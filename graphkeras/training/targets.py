@@ -5,13 +5,13 @@ Shapes are compared before a step is traced; class numbers before it runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphkeras import tree
 from graphkeras.errors import LabelRangeError, ShapeError
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim, Size
 from graphkeras.ir.op import Array
 from graphkeras.ir.types import TensorType
@@ -20,7 +20,7 @@ from graphkeras.training.data import Batch
 from graphkeras.training.outputs import output_names, per_output_data
 
 
-@dataclass(frozen=True)
+@frozen
 class TargetCheck:
     """Class numbers of one output must be whole numbers from 0 to `units - 1`."""
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
 from graphkeras.codegen.program import Pair, Program
+from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Graph, Node
 from graphkeras.runtime import kernel_cache
 from graphkeras.runtime.examples import example_arrays
@@ -34,7 +34,7 @@ TURN = 2
 """Launches that are timed of one form before the other's turn."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Forms:
     """A convolution, or the gradient of one, that may be Winograd's as well as a plain one."""
 

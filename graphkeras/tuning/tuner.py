@@ -14,10 +14,11 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
 from graphkeras.codegen.generate import generate, variants
+from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Graph, Node
 from graphkeras.runtime import disk_cache
 from graphkeras.runtime.pool import get_num_threads
@@ -34,7 +35,7 @@ DEFAULT_SIZE = 32
 """A run-time size of which nothing is known: Keras's batch."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Tuned:
     """What was found for one contraction of a program."""
 
@@ -63,7 +64,7 @@ class Tuned:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class Tuning:
     """What was found for the contractions of a program, in order; print it for a table."""
 

@@ -11,13 +11,14 @@ is held again.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from graphkeras.codegen.cpu.contract import Choices
+from graphkeras.frozen import frozen
 from graphkeras.runtime import disk_cache
 
 
-@dataclass(frozen=True)
+@frozen
 class Winner:
     """What a contest found."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from graphkeras.frozen import frozen
 from graphkeras.trace import CallNode, FunctionCall, symbolic_leaves
 from graphkeras.viz.view import Box, Line, View, ViewBuilder
 
@@ -29,7 +29,7 @@ def model_view(model: Any, show: Shown, expand_nested: bool) -> View:
     return _Drawing(show, expand_nested).run(model)
 
 
-@dataclass(frozen=True)
+@frozen
 class Shown:
     """What the boxes tell of a layer."""
 

@@ -5,10 +5,10 @@ Colour never stands alone: every box also says its phase or role by its place, s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from graphkeras.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Ink:
     """Colours of one kind of box."""
 

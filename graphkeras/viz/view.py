@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from graphkeras.frozen import frozen
+
 PHASES = ("forward", "loss", "metrics", "backward", "update")
 """The parts of a training step, in the order of legends."""
 
@@ -24,7 +26,7 @@ VARIABLE = ("parameter", "write")
 """Roles of lines about variables."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Line:
     """One line of text in a box."""
 
@@ -38,7 +40,7 @@ class Line:
     a forward value that the backward pass reads."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Box:
     """One box of the picture."""
 
@@ -58,7 +60,7 @@ class Box:
     """What a click on the box tells: pairs of a label and a text."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Edge:
     """A tensor that one box makes and another reads."""
 
@@ -70,7 +72,7 @@ class Edge:
     box hands to many, such as the learning rate."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Group:
     """A frame around boxes: a kernel, or a layer."""
 
@@ -79,7 +81,7 @@ class Group:
     phase: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class View:
     """Everything a picture shows."""
 

@@ -11,7 +11,7 @@ from graphkeras.trace import Trace
 
 CLASSES = [
     value
-    for value in vars(losses).values()
+    for value in (getattr(losses, name) for name in losses.__all__)
     if isinstance(value, type) and issubclass(value, losses.Loss) and value is not losses.Loss
 ]
 BUILTIN = [cls for cls in CLASSES if cls is not losses.LossFunctionWrapper]

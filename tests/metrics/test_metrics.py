@@ -11,7 +11,7 @@ from graphkeras.metrics.resolve import get_loss, get_metric
 
 CLASSES = [
     value
-    for value in vars(metrics).values()
+    for value in (getattr(metrics, name) for name in metrics.__all__)
     if isinstance(value, type)
     and issubclass(value, metrics.Metric)
     and value not in (metrics.Metric, metrics.MeanMetricWrapper)

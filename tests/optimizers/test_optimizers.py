@@ -13,7 +13,7 @@ from graphkeras.variables import Variable
 
 CLASSES = [
     value
-    for value in vars(optimizers).values()
+    for value in (getattr(optimizers, name) for name in optimizers.__all__)
     if isinstance(value, type)
     and issubclass(value, optimizers.Optimizer)
     and value is not optimizers.Optimizer

@@ -14,13 +14,12 @@ NEON multiplies by an element of a register, where AVX-512 takes one from memory
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphkeras.config import setting
+from graphkeras.frozen import frozen
 from graphkeras.native.target import levels
 
 
-@dataclass(frozen=True)
+@frozen
 class Target:
     """A CPU as the code generator sees it."""
 

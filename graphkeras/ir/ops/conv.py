@@ -16,12 +16,13 @@ NaN) is not said.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.builder import Builder
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.graph import Node, Value
@@ -384,7 +385,7 @@ _ATTRS = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class _Case:
     """One convolution to try: shape of x, kernel, and attributes that are not the default."""
 

@@ -15,11 +15,12 @@ compute a quarter of the products:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product as combinations
 from math import gcd
 from typing import Any
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.op import Attrs
 from graphkeras.ir.ops.common import (
     equal_index,
@@ -35,7 +36,7 @@ from graphkeras.ir.scalar import Expr, as_index
 from graphkeras.ir.types import TensorType
 
 
-@dataclass(frozen=True)
+@frozen
 class Geometry:
     """Where windows lie: sizes of x, kernel and y, and the attributes, one entry a spatial dim."""
 
@@ -157,7 +158,7 @@ class Geometry:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class _Along:
     """A phase in one spatial dim."""
 
@@ -171,7 +172,7 @@ class _Along:
     """Zeros in front of x."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Phase:
     """Every few windows, and the kernel positions with which they meet elements of x."""
 

@@ -28,8 +28,7 @@ fused multiply-add.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from graphkeras.frozen import frozen
 from graphkeras.native.vector_math.number import (
     INFINITY,
     NAN,
@@ -53,7 +52,7 @@ from graphkeras.native.vector_math.number import (
 LOG2_E = 1.4426950408889634
 
 
-@dataclass(frozen=True)
+@frozen
 class _Constants:
     """What the formulas take from the format."""
 

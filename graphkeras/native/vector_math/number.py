@@ -17,16 +17,17 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
+
+from graphkeras.frozen import frozen
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 F32, F64 = ir.FloatType(), ir.DoubleType()
 
 
-@dataclass(frozen=True)
+@frozen
 class Format:
     """A floating-point format in numbers."""
 

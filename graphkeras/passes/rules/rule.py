@@ -8,18 +8,18 @@ nodes behind. Nodes it emits are simplified in turn.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Shape
 from graphkeras.ir.graph import Node, Value
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.passes.rewriter import Rewriter
 
 
-@dataclass(frozen=True)
+@frozen
 class Match:
     """A node that a rule looks at, in the graph that is being built."""
 
@@ -64,7 +64,7 @@ class Match:
 Rewrite = Callable[[Match], Value | None]
 
 
-@dataclass(frozen=True)
+@frozen
 class Rule:
     """One rewrite: the ops it looks at, and the function that does it."""
 

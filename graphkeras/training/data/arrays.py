@@ -12,13 +12,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphkeras import tree
 from graphkeras.errors import DataError
+from graphkeras.frozen import frozen
 from graphkeras.ir.op import Array
 from graphkeras.training.data.adapter import DataAdapter, Pass
 from graphkeras.training.data.batch import (
@@ -131,7 +131,7 @@ class ArrayAdapter(DataAdapter):
         return packed
 
 
-@dataclass(frozen=True)
+@frozen
 class Span:
     """Batches of arrays that follow each other; only the last batch of the data is smaller."""
 

@@ -11,8 +11,8 @@ operand can be read in place, by a tile whose strides are constants::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim, Shape, product
 from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Var, as_index
 
@@ -48,7 +48,7 @@ def varies(expr: Expr) -> bool:
     return not isinstance(expr, Const)
 
 
-@dataclass(frozen=True)
+@frozen
 class Strides:
     """Elements between neighbours along every dim of the positions of an operand."""
 
@@ -97,7 +97,7 @@ def without(found: Strides, m_dim: int | None = None, k_dim: int | None = None) 
     return Strides(found.start, (b, m, k))
 
 
-@dataclass(frozen=True)
+@frozen
 class Axis:
     """Neighbouring dims that act as one: an extent, and a stride in each operand."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from graphkeras.codegen.cpu.contract.access import linear
 from graphkeras.codegen.cpu.contract.channel_plan import GRAIN, Shape
@@ -18,6 +17,7 @@ from graphkeras.codegen.cpu.contract.source import Source, find_source
 from graphkeras.codegen.cpu.target import target
 from graphkeras.codegen.lower import Lowering
 from graphkeras.codegen.program import Share
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import number, product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
@@ -27,7 +27,7 @@ MOST_TAPS = 16
 """In a line; each is straight code for every row of a tile."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Channels:
     """A convolution of single channels, or the gradient of its kernel."""
 

@@ -8,10 +8,12 @@ gives a correct kernel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
+
+from graphkeras.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Choices:
     """Ways to write a contraction's kernel. None leaves a field to the cost model."""
 

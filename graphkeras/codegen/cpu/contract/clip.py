@@ -15,9 +15,9 @@ and was made by each thread anew, since threads share taps and channels, not ima
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from graphkeras.codegen.cpu.contract.access import linear
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.scalar import INDEX, Expr, Var, as_index, greatest, least
@@ -26,7 +26,7 @@ LEAST_CHANNELS = 8
 """Channels of one tap that are enough rows for a tile."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Clip:
     """One spatial dim."""
 

@@ -16,7 +16,6 @@ even where a weight is infinite.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from graphkeras.codegen.cpu.contract.channel_plan import ChannelPlan, make_chann
 from graphkeras.codegen.cpu.contract.channels import Channels
 from graphkeras.codegen.cpu.contract.choices import Choices
 from graphkeras.codegen.cpu.contract.source import Source
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import product
 from graphkeras.ir.position import split_offset
 from graphkeras.ir.scalar import Expr, as_index
@@ -41,7 +41,7 @@ def lower_depthwise(found: Channels, choices: Choices) -> bool:
     return True
 
 
-@dataclass(frozen=True)
+@frozen
 class _Target:
     """Where tiles write."""
 
@@ -52,7 +52,7 @@ class _Target:
     """Whether rows are whole vectors, and an epilogue follows."""
 
 
-@dataclass(frozen=True)
+@frozen
 class _Block:
     """Some lines of y in a kernel."""
 

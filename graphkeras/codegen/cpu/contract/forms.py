@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from graphkeras.codegen.cpu.contract.access import Strides
 from graphkeras.codegen.cpu.contract.clip import Clip
 from graphkeras.codegen.cpu.contract.source import Source
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim
 
 
@@ -21,7 +21,7 @@ class Form(Enum):
     PANELS = "panels"
 
 
-@dataclass(frozen=True)
+@frozen
 class Runs:
     """How the rows of the result are cut."""
 
@@ -40,7 +40,7 @@ class Runs:
         return -(-self.extent // len(self.rows)) if isinstance(self.extent, int) else None
 
 
-@dataclass(frozen=True)
+@frozen
 class Cut:
     """How k is cut in chunks."""
 
@@ -52,7 +52,7 @@ class Cut:
     """Steps of k in each position."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Layout:
     """The part of a view that is laid out together (PADDED)."""
 
@@ -70,7 +70,7 @@ Loop = tuple[int | None, *tuple[int, ...]]
 """Extent (None: an argument of the tile), and strides."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     """The choices for one contraction."""
 

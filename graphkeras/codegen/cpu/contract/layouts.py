@@ -6,11 +6,10 @@ image is a dim of k     its kernel's gradient    whole images, or a band where l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphkeras.codegen.cpu.contract.access import Strides, linear, strides, without
 from graphkeras.codegen.cpu.contract.forms import Cut, Layout
 from graphkeras.codegen.cpu.contract.tile import NARROW_ROWS
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import number, product
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.scalar import INDEX, Var
@@ -19,7 +18,7 @@ VIEW_ELEMENTS = 1 << 17
 """Elements of a view that are laid out together: 512 KiB of float32."""
 
 
-@dataclass(frozen=True)
+@frozen
 class LaidOut:
     """A choice of what is laid out."""
 

@@ -10,10 +10,10 @@ running kernel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.scalar import Expr
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Parts = list[tuple[int, Part]]
 
 
-@dataclass(frozen=True)
+@frozen
 class Axis:
     """One spatial dim; see above."""
 
@@ -89,7 +89,7 @@ ONE_LINE = Axis(1, 1, 1, 1, 1, 0, 1)
 """The lines of an image with one spatial dim."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Lines:
     """The lines of x that meet one line of y, or of taps."""
 

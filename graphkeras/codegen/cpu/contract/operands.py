@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from graphkeras.codegen.cpu.contract.access import merged, offset, varies
 from graphkeras.codegen.cpu.contract.clip import Clip
@@ -23,6 +23,7 @@ from graphkeras.codegen.cpu.contract.forms import Form, Plan
 from graphkeras.codegen.cpu.contract.source import find_source
 from graphkeras.codegen.emit import KernelWriter
 from graphkeras.codegen.lower import Lowering
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import number, product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
@@ -30,7 +31,7 @@ from graphkeras.ir.position import join_offset, split_offset
 from graphkeras.ir.scalar import Apply, Const, Expr, Load, as_index, conjunction, greatest, least
 
 
-@dataclass(frozen=True)
+@frozen
 class Chunk:
     """A chunk of k."""
 

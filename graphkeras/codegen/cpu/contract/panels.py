@@ -12,16 +12,16 @@ that does not know them, runs the moves and gets the same numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from graphkeras.codegen.cpu.contract.access import Strides
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import number, product
 from graphkeras.ir.graph import Value
 from graphkeras.ir.op import Contraction
 from graphkeras.passes.panels import operand_shape, panels_behind
 
 
-@dataclass(frozen=True)
+@frozen
 class Panels:
     """Panels in memory that are the right operand of a contraction."""
 

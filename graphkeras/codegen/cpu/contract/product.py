@@ -25,7 +25,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from math import lcm
 
 from graphkeras.codegen.cpu.contract.access import offset
@@ -39,6 +38,7 @@ from graphkeras.codegen.cpu.contract.tile import TAIL_ROWS
 from graphkeras.codegen.image_sums import ImageSums
 from graphkeras.codegen.lower import Lowering
 from graphkeras.codegen.program import Share
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim, number, product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
@@ -55,7 +55,7 @@ ROW_MULTIPLE = 4
 """Where rows are shared out, a share begins at a multiple of this."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Rows:
     """The rows of one tile."""
 

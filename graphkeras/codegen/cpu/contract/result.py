@@ -9,17 +9,16 @@ tells the cache first which lines it will write, so that they come while it mult
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphkeras.codegen.cpu.contract.access import merged, strides
 from graphkeras.codegen.lower import Lowering
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.scalar import INDEX, Var
 
 
-@dataclass(frozen=True)
+@frozen
 class Memory:
     """A result whose rows lie at one stride and whose columns are neighbours."""
 

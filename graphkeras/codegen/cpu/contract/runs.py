@@ -12,7 +12,6 @@ of windows, and a tile holds whole ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product as combinations
 from operator import mul
 
@@ -20,6 +19,7 @@ from graphkeras.codegen.cpu.contract.access import merged
 from graphkeras.codegen.cpu.contract.choices import Choices
 from graphkeras.codegen.cpu.contract.forms import Runs
 from graphkeras.codegen.cpu.contract.tile import MOST_ROWS, TileChoice
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim, number, product
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.regroup import rows_together
@@ -28,7 +28,7 @@ SHORT_RUN = 8
 """Rows; several shorter runs share a tile where they can."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Tiling:
     """What runs and tiles of a contraction are chosen for."""
 

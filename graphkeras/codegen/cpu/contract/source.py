@@ -10,9 +10,9 @@ offsets that it leads to still are sums of positions times constants::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from graphkeras.codegen.cpu.contract.access import Strides, linear
+from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Node, Value
 from graphkeras.ir.op import Index, Kind, get_op
 from graphkeras.ir.position import Position
@@ -64,7 +64,7 @@ class _Moves:
         raise _ComputedError
 
 
-@dataclass(frozen=True)
+@frozen
 class Source:
     """Memory that an operand's elements are read from."""
 

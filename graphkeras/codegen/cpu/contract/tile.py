@@ -14,8 +14,7 @@ evenly tiles cover the run and the columns, and how much a tile costs besides it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim, Size
 
 MOST_ROWS = 14
@@ -44,7 +43,7 @@ TYPICAL_SIZE = 32
 """What a run-time size is taken to be: a batch."""
 
 
-@dataclass(frozen=True)
+@frozen
 class TileChoice:
     """What a tile is chosen for."""
 

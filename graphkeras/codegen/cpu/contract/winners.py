@@ -15,13 +15,14 @@ cycles are compared with those of the product, and the cheaper of the two is wri
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product as combinations
 from math import prod
 
 from graphkeras.codegen.cpu.contract.access import linear
 from graphkeras.codegen.cpu.contract.source import find_source
 from graphkeras.codegen.cpu.target import target
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import number, product
 from graphkeras.ir.graph import Node, Value
 from graphkeras.ir.op import Contraction, get_op
@@ -47,7 +48,7 @@ PRODUCT_SHARE = 0.8
 """Share of the multiply-adds' peak rate that the dense product reaches."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Axis:
     """One spatial dim."""
 
@@ -76,7 +77,7 @@ class Axis:
         return max(self.pixels, last + self.origin + 1) - self.first
 
 
-@dataclass(frozen=True)
+@frozen
 class Part:
     """Taps and channels that are held in registers together."""
 
@@ -88,7 +89,7 @@ class Part:
     channels: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Winners:
     """The plan of one gradient."""
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from graphkeras.codegen.cpu.contract.access import offset
 from graphkeras.codegen.cpu.contract.source import Source, find_source
@@ -28,6 +27,7 @@ from graphkeras.codegen.cpu.target import target
 from graphkeras.codegen.kernel_ir import Reach
 from graphkeras.codegen.lower import Lowering
 from graphkeras.codegen.program import Share
+from graphkeras.frozen import frozen
 from graphkeras.ir.dims import number, product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
@@ -51,7 +51,7 @@ def lower_sums(lowering: Lowering, hero: Node, rule: Contraction) -> None:
     _Gradient(lowering, hero, rule).write()
 
 
-@dataclass(frozen=True)
+@frozen
 class _Side:
     """One operand: what is read of it for a tile, and where that goes."""
 
@@ -74,7 +74,7 @@ class _Side:
     """Scratch memory of a copied patch."""
 
 
-@dataclass(frozen=True)
+@frozen
 class _Patch:
     """Where the pixels of a patch lie."""
 
