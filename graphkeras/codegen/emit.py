@@ -166,10 +166,16 @@ class KernelWriter:
 
     @contextmanager
     def loop(
-        self, start: Expr | int, stop: Expr | Dim, prefix: str = "i", step: int = 1
+        self,
+        start: Expr | int,
+        stop: Expr | Dim,
+        prefix: str = "i",
+        step: int = 1,
+        below: int | None = None,
     ) -> Iterator[Var]:
-        """A serial loop; yields its variable."""
-        variable = Var(INDEX, self.fresh(prefix))
+        """A serial loop from 0 or behind it; yields its variable, known to be below `below`."""
+        known = stop if isinstance(stop, int) else below
+        variable = Var(INDEX, self.fresh(prefix), known)
         statement = For(variable, as_index(start), as_index(stop), [], step)
         self.depth(statement.start)
         self.depth(statement.stop)

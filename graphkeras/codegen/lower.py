@@ -24,6 +24,7 @@ from graphkeras.codegen.accumulate import (
     reduction_term,
     sum_term,
 )
+from graphkeras.codegen.columns import COLUMN, loop_over_columns, run_of_columns
 from graphkeras.codegen.emit import Elements, KernelWriter, same_element
 from graphkeras.codegen.kernel_ir import BufferParameter, KernelFunction
 from graphkeras.codegen.opaque import OpaqueLoops
@@ -112,16 +113,19 @@ class Lowering:
             with self.writer.parallel(product(shape), "i", share) as i:
                 self._store_all(outputs, lambda value: Position(value.type.shape, flat=i))
             return
-        self._rows_of_columns(shape, share)
+        inner = _inner_axis(shape)
+        flat = Var(INDEX, "row") * as_index(shape[inner]) + COLUMN
+        run = run_of_columns(outputs, Position(shape, flat=flat), shape[inner])
+        self._rows_of_columns(shape, share, run)
 
-    def _rows_of_columns(self, shape: Shape, share: Share) -> None:
+    def _rows_of_columns(self, shape: Shape, share: Share, run: int | None) -> None:
         """`for row: for j: outputs`, j along the dim that is contiguous in memory."""
         outputs = list(self.results)
         inner = _inner_axis(shape)
         rows, columns = product(shape[:inner]), shape[inner]
         with self.writer.parallel(rows, "row", share) as row:
             prefix = split_offset(row, shape[:inner])
-            with self.writer.loop(0, columns, "j") as j:
+            with loop_over_columns(self.writer, as_index(0), as_index(columns), run) as j:
                 tail = [Const(INDEX, 0)] * (len(shape) - inner - 1)
                 flat = row * as_index(columns) + j
                 indices = (*prefix, j, *tail)
@@ -228,7 +232,7 @@ class Lowering:
         rule, shape = _reduction(heroes[0]), heroes[0].types[0].shape
         vector = _is_vector(rule, heroes[0])
         if vector and _is_written_out(rule, heroes[0]):
-            self._rows_of_columns(shape, Share(product(shape) * product(rule.space)))
+            self._rows_of_columns(shape, Share(product(shape) * product(rule.space)), None)
         else:
             self._reduce_loops([self._term(hero) for hero in heroes], rule.space, vector)
 
@@ -322,6 +326,17 @@ class Lowering:
         for place, accumulator in zip(places, accumulators, strict=True):
             self.elements.hold(hero.result, place, accumulator)
         self._store_all(list(self.results), lambda value: same_element(value, position))
+
+    def run_of_columns(self, hero: Node, rule: Contraction) -> int | None:
+        """For `loop_over_columns`, where `store_rows` is called for the columns of a row."""
+        if self.grouped is not None or len(rule.n) != 1:
+            return None
+        b, m = (
+            [Var(INDEX, f"{group}{i}") for i in range(len(dims))]
+            for group, dims in (("b", rule.batch), ("m", rule.m))
+        )
+        at = Position(hero.types[0].shape, rule.out(b, m, [COLUMN]))
+        return run_of_columns(self.elementwise, at, rule.n[0], (hero.result,))
 
     # ---- OPAQUE
 

@@ -4,19 +4,23 @@ Ops describe their element in this language (`Op.element`, `Op.scalar`), kernel 
 in loops, and a printer turns it into source. `Apply.template` is a Python expression that
 every target's compiler accepts, so the table of ops is also the table of scalar code.
 
-Index arithmetic is folded as it is built (`x*1`, `x+0`, `0*x`), because generated source is
-meant to be read.
+Index arithmetic is folded as it is built (`x*1`, `x+0`, `0*x`; `(64*q + j) % 64` where a loop
+says that j is below 64), because generated source is meant to be read, and a loop that reads
+`bias[j % 64]` is not vectorised.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import field
 
 from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Size
 
 INDEX = "int64"
 """Dtype of every index."""
+SUM = "({0} + {1})"
+PRODUCT = "({0} * {1})"
 CLIPPED = "max(min({0}, {1}), {T}(0))"
 """Template of an index that data give, held inside `0 .. {1}`: what is read there is bounded."""
 
@@ -70,6 +74,8 @@ class Var(Expr):
     """A loop variable, accumulator or temporary of the kernel."""
 
     name: str
+    below: int | None = field(default=None, compare=False)
+    """An index from 0 on that is known to be below this."""
 
 
 @frozen
@@ -120,7 +126,7 @@ def add(a: Expr, b: Expr) -> Expr:
         return b
     if y == 0:
         return a
-    return Apply(INDEX, "({0} + {1})", (a, b))
+    return Apply(INDEX, SUM, (a, b))
 
 
 def sub(a: Expr, b: Expr) -> Expr:
@@ -144,7 +150,7 @@ def mul(a: Expr, b: Expr) -> Expr:
         return b
     if y == 1:
         return a
-    return Apply(INDEX, "({0} * {1})", (a, b))
+    return Apply(INDEX, PRODUCT, (a, b))
 
 
 def floordiv(a: Expr, b: Expr) -> Expr:
@@ -154,6 +160,10 @@ def floordiv(a: Expr, b: Expr) -> Expr:
         return a
     if x is not None and y:
         return Const(INDEX, x // y)
+    if y:
+        whole, rest = _multiples(a, y)
+        if (most := _most(rest)) is not None and (most < y or rest is not a):
+            return add(whole, Const(INDEX, 0) if most < y else floordiv(rest, b))
     return Apply(INDEX, "udiv({0}, {1})", (a, b))
 
 
@@ -164,7 +174,39 @@ def mod(a: Expr, b: Expr) -> Expr:
         return Const(INDEX, 0)
     if x is not None and y:
         return Const(INDEX, x % y)
+    if y:
+        _, rest = _multiples(a, y)
+        if (most := _most(rest)) is not None and (most < y or rest is not a):
+            return rest if most < y else mod(rest, b)
     return Apply(INDEX, "urem({0}, {1})", (a, b))
+
+
+def _multiples(a: Expr, y: int) -> tuple[Expr, Expr]:
+    """`(whole, rest)` with `a = whole * y + rest`, by the form of a sum; `a` itself if no form."""
+    zero = Const(INDEX, 0)
+    if isinstance(a, Apply) and a.template == SUM:
+        (first, left), (second, right) = (_multiples(each, y) for each in a.args)
+        if left is not a.args[0] or right is not a.args[1]:
+            return add(first, second), add(left, right)
+    if isinstance(a, Apply) and a.template == PRODUCT:
+        factor, times = a.args
+        number = _number(times)
+        if number is not None and number % y == 0:
+            return mul(factor, Const(INDEX, number // y)), zero
+    return zero, a
+
+
+def _most(a: Expr) -> int | None:
+    """An upper bound of an index that is known not to be negative; None where nothing is known."""
+    if isinstance(a, Var):
+        return None if a.below is None else a.below - 1
+    if isinstance(a, Const):
+        return int(a.value) if a.value >= 0 else None
+    if isinstance(a, Apply) and a.template in (SUM, PRODUCT):
+        left, right = (_most(each) for each in a.args)
+        if left is not None and right is not None:
+            return left + right if a.template == SUM else left * right
+    return None
 
 
 def least(a: Expr, b: Expr) -> Expr:

@@ -27,6 +27,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from math import lcm
 
+from graphkeras.codegen.columns import loop_over_columns
 from graphkeras.codegen.cpu.contract.access import offset
 from graphkeras.codegen.cpu.contract.calls import Calls, Span
 from graphkeras.codegen.cpu.contract.choices import BY_MODEL, Choices
@@ -447,7 +448,8 @@ class _Product:
             run = split_offset(tile.first // together + r, outer)
             m = [*tile.position, *(writer.let(i) for i in run)]
             start = writer.let(line + r * (together * block), "line")
-            with writer.loop(*columns, "j") as j:
+            length = self.lowering.run_of_columns(self.hero, rule)
+            with loop_over_columns(writer, *columns, length) as j:
                 n = split_offset(j, rule.n)
                 place = start + (j - columns[0])
                 rows = [Load(self.plan.dtype, self.c, place + i * block) for i in range(together)]
