@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +23,15 @@ TURNS_SECONDS = 20.0
 
 def _import(system: str) -> Any:
     return importlib.import_module("graphkeras" if system == OURS else "keras")
+
+
+def plain_import_time(system: str) -> float:
+    """Seconds of the import alone, in a process that has loaded nothing else, not even this file."""
+    module = "graphkeras" if system == OURS else "keras"
+    clock = "from time import perf_counter as now; begin = now()"
+    code = f"{clock}; import {module}; print(now() - begin)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
 
 
 def import_time(system: str) -> float:

@@ -1,6 +1,6 @@
 """What a pass is, and its text form.
 
-A pass is a frozen dataclass: its fields are its options, `name` is its name, and calling it
+A pass is a `frozen` record: its fields are its options, `name` is its name, and calling it
 with a graph returns a graph. Its text, such as `fold_constants{max_elements=1024}`, names it
 in records, dumps, reproducers and on the command line.
 """
@@ -19,7 +19,7 @@ class Pass(Protocol):
 
     @property
     def name(self) -> str:
-        """The name of the pass; a class variable of the dataclass."""
+        """The name of the pass; a class variable of the record."""
         ...
 
     def __call__(self, graph: Graph) -> Graph:
