@@ -26,7 +26,7 @@ def _import(system: str) -> Any:
 
 
 def plain_import_time(system: str) -> float:
-    """Seconds of the import alone, in a process that has loaded nothing else, not even this file."""
+    """Seconds of the import alone, in a process that has loaded nothing else."""
     module = "graphkeras" if system == OURS else "keras"
     clock = "from time import perf_counter as now; begin = now()"
     code = f"{clock}; import {module}; print(now() - begin)"
