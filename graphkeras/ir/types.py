@@ -67,8 +67,12 @@ class TensorType:
         return evaluate(self.numel, sizes) * self.itemsize
 
     def concrete(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """The shape as numbers for the given run-time dimensions."""
-        return concrete(self.shape, sizes)
+        """The shape as numbers for the given run-time dimensions.
+
+        A dimension is a polynomial, which may be negative where a size is less than what is cut off
+        (`x[1:]` of no samples): nothing is left then.
+        """
+        return tuple(max(0, dim) for dim in concrete(self.shape, sizes))
 
     def with_shape(self, shape: Shape) -> TensorType:
         """The same dtype with another shape."""

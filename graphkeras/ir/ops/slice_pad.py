@@ -89,7 +89,7 @@ def _slice_gradient(
         return (None,)
     start, step, shape = node.attrs["start"], node.attrs["step"], node.inputs[0].type.shape
     high = tuple(
-        dim - lo - (n - 1) * by - 1 if n != 0 else dim - lo
+        dim - lo - (n - 1) * by - 1
         for dim, lo, n, by in zip(shape, start, dy.type.shape, step, strict=True)
     )
     zero = b.constant(0, dy.type.dtype)
@@ -135,8 +135,8 @@ register(
 
 
 def _padded(dim: Dim, low: Dim, high: Dim, interior: int) -> Dim:
-    """Extent after padding."""
-    inner = dim + (dim - 1) * interior if dim != 0 else 0
+    """Extent after padding: one formula for every size, also for none."""
+    inner = dim + (dim - 1) * interior
     result = low + inner + high
     if isinstance(result, int) and result < 0:
         fail("pad", f"low {low} and high {high} crop more than the dimension {inner}")
@@ -164,29 +164,29 @@ def pad_array(
     high: Sequence[int],
     interior: Sequence[int],
 ) -> Array:
-    """Pads (or, where negative, crops) an array."""
-    spread = [d + max(d - 1, 0) * gap for d, gap in zip(x.shape, interior, strict=True)]
-    whole = np.full(
-        [max(lo, 0) + d + max(hi, 0) for lo, d, hi in zip(low, spread, high, strict=True)],
-        value,
-        x.dtype,
-    )
-    inner = tuple(
-        slice(max(lo, 0), max(lo, 0) + d, gap + 1)
-        for lo, d, gap in zip(low, spread, interior, strict=True)
-    )
-    whole[inner] = x
-    crop = tuple(
-        slice(max(-lo, 0), extent - max(-hi, 0))
-        for lo, hi, extent in zip(low, high, whole.shape, strict=True)
-    )
-    return whole[crop]
+    """Pads (or, where negative, crops) an array.
+
+    Element i of a dim goes to low + i (interior + 1), if that is inside.
+    """
+    extents, sources, places = [], [], []
+    for size, lo, hi, gap in zip(x.shape, low, high, interior, strict=True):
+        step = gap + 1
+        extent = max(0, lo + size + (size - 1) * gap + hi)
+        first = max(0, -(lo // step))
+        count = max(0, min(size, -((lo - extent) // step)) - first)
+        place = lo + first * step
+        extents.append(extent)
+        sources.append(slice(first, first + count))
+        places.append(slice(place, place + count * step, step) if count else slice(0, 0))
+    result = np.full(extents, value, x.dtype)
+    result[tuple(places)] = x[tuple(sources)]
+    return result
 
 
 def _pad_reference(arrays: Sequence[Array], attrs: Attrs, sizes: Sizes) -> tuple[Array, ...]:
     x, value = arrays
     low, high = concrete(attrs["low"], sizes), concrete(attrs["high"], sizes)
-    return (pad_array(x, value, low, high, attrs["interior"]).copy(),)
+    return (pad_array(x, value, low, high, attrs["interior"]),)
 
 
 def _pad_gradient(
