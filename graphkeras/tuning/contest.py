@@ -18,12 +18,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 
 import numpy as np
 
 from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
 from graphkeras.codegen.generate import generate, variants
-from graphkeras.codegen.program import Program
+from graphkeras.codegen.program import KernelSource, Program
 from graphkeras.ir.dims import Size
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Kind, get_op
@@ -68,6 +69,15 @@ class Contest:
         """What decides how fast the kernels are, sizes and threads apart."""
         return kernel_cache.identity(self._program(BY_MODEL).launches[0].kernel)
 
+    @property
+    def kernels(self) -> list[KernelSource]:
+        """Those that are timed first."""
+        return [self._program(choices).launches[0].kernel for choices in self._singles]
+
+    @cached_property
+    def _singles(self) -> list[Choices]:
+        return self._distinct(variants(self.node))
+
     def hold(self) -> Winner:
         """Times the kernels and tells which is the fastest.
 
@@ -75,9 +85,8 @@ class Contest:
             RuntimeError: Other programs keep the cores busy.
         """
         arrays = example_arrays(self.graph, self.sizes)
-        singles = self._distinct(variants(self.node))
-        heat = self._times(singles, arrays, HEAT_SECONDS)
-        order = sorted(singles, key=heat.__getitem__)
+        heat = self._times(self._singles, arrays, HEAT_SECONDS)
+        order = sorted(self._singles, key=heat.__getitem__)
         faster = [c for c in order if heat[c] < heat[BY_MODEL]]
         pairs = [_together(faster[0], c) for c in faster[1 : FINALISTS + 1]]
         # What two steps make slower together, one of them alone may still make faster.

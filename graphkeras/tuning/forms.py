@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
-from graphkeras.codegen.program import Pair, Program
+from graphkeras.codegen.program import KernelSource, Pair, Program
 from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Graph, Node
 from graphkeras.runtime import kernel_cache
@@ -73,8 +73,12 @@ class FormContest:
     @property
     def identity(self) -> str:
         """What decides how fast the forms are, sizes and threads apart."""
-        kernels = [launch.kernel for pair in self.pairs.values() for launch in _launches(pair)]
-        return "\n".join([str(self._by_model), *map(kernel_cache.identity, kernels)])
+        return "\n".join([str(self._by_model), *map(kernel_cache.identity, self.kernels)])
+
+    @property
+    def kernels(self) -> list[KernelSource]:
+        """Those of both forms."""
+        return [launch.kernel for pair in self.pairs.values() for launch in _launches(pair)]
 
     def hold(self) -> Winner:
         """Times both forms and tells which is the faster one.
@@ -84,8 +88,7 @@ class FormContest:
         """
         seconds = dict(zip(self.pairs, self._times(list(self.pairs.values())), strict=True))
         default, other = seconds[self._by_model], seconds[not self._by_model]
-        kernels = [launch.kernel for pair in self.pairs.values() for launch in _launches(pair)]
-        kernel_cache.discard(kernels)
+        kernel_cache.discard(self.kernels)
         if other >= default * (1 - MARGIN):
             return Winner(BY_MODEL, default, default)
         return Winner(Choices(winograd=not self._by_model), default, other)

@@ -20,7 +20,7 @@ from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
 from graphkeras.codegen.generate import generate, variants
 from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Graph, Node
-from graphkeras.runtime import disk_cache
+from graphkeras.runtime import disk_cache, kernel_cache
 from graphkeras.runtime.pool import get_num_threads
 from graphkeras.tuning import winners
 from graphkeras.tuning.contest import Contest
@@ -160,6 +160,8 @@ def _hold(contests: Mapping[str, Contest | FormContest]) -> dict[str, Winner]:
     count = len(contests)
     print_message(f"Timing kernels of {count} contraction{'s' * (count > 1)} (autotune)...")
     timed: dict[str, Winner] = {}
+    # All at once, so that they are shared out among processes: most of the time goes here.
+    kernel_cache.load([kernel for contest in contests.values() for kernel in contest.kernels])
     for key, contest in contests.items():
         try:
             timed[key] = contest.hold()

@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ import graphkeras as keras
 from graphkeras import config
 from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
 from graphkeras.codegen.generate import variants
+from graphkeras.codegen.program import KernelSource
 from graphkeras.compiler import compile_graph, optimize
 from graphkeras.errors import ConfigError
 from graphkeras.ir import Builder, Graph, Size, TensorType
 from graphkeras.ir.evaluate import evaluate
-from graphkeras.runtime import disk_cache
+from graphkeras.runtime import disk_cache, kernel_cache
 from graphkeras.runtime.executable import Executable
 from graphkeras.tuning import contest, forms, tuner, whole
 from graphkeras.tuning.contest import Contest
@@ -114,6 +115,29 @@ def test_equal_contractions_share_a_contest(held: list[Contest]) -> None:
     assert len(held) == 1
     assert len(executable.tuning.contractions) == 2
     assert len(executable.tuning.choices) == 2
+
+
+def test_kernels_of_all_contests_are_compiled_together(
+    held: list[Contest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b = Builder("two")
+    x = b.input(TensorType((N, 17)), "x")
+    contracted = {"lhs_contract": (1,), "rhs_contract": (0,), "lhs_batch": (), "rhs_batch": ()}
+    for width in (40, 50):
+        w = b.input(TensorType((x.type.shape[1], width)), "w")
+        x = b.emit("tanh", b.emit("dot_general", x, w, **contracted))
+    loaded: list[set[str]] = []
+    load = kernel_cache.load
+
+    def note(sources: Sequence[KernelSource]) -> list[int]:
+        loaded.append({source.text for source in sources})
+        return load(sources)
+
+    monkeypatch.setattr(kernel_cache, "load", note)
+    compiled(b.build([x]))
+    assert len(held) == 2
+    assert loaded[0] == {kernel.text for each in held for kernel in each.kernels}
+    assert len(loaded[0]) > 2
 
 
 def test_without_autotune_nothing_is_read(held: list[Contest]) -> None:
