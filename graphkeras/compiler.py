@@ -36,6 +36,7 @@ from graphkeras.passes import (
     Schedule,
     Simplify,
     SkipUnread,
+    SplitProducts,
     SplitReductions,
     Winograd,
 )
@@ -68,7 +69,8 @@ FORMS: tuple[Pass, ...] = (
 """The passes that choose between forms of an op."""
 
 TO_KERNELS: tuple[Pass, ...] = (
-    # Late: the rules above know whole reductions.
+    # Late: the rules above know whole products and reductions.
+    SplitProducts(),
     SplitReductions(),
     # From here on every node is a kernel.
     Fuse(),

@@ -191,7 +191,7 @@ def strings(file: Path) -> Iterator[ast.Constant]:
             yield node
 
 
-REWRITES = ("batch_moments.py", "skip_unread.py", "winograd.py")
+REWRITES = ("batch_moments.py", "skip_unread.py", "split_products.py", "winograd.py")
 """Passes that are about certain ops, as the rules in `passes/rules/` are."""
 BLIND = [
     *(file for file in sorted((ROOT / "passes").glob("*.py")) if file.name not in REWRITES),

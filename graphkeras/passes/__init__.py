@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from graphkeras.passes.simplify import Simplify
     from graphkeras.passes.skip_unread import SkipUnread
     from graphkeras.passes.spec import Pass, pass_text
+    from graphkeras.passes.split_products import SplitProducts
     from graphkeras.passes.split_reductions import SplitReductions
     from graphkeras.passes.winograd import Winograd
 
@@ -41,6 +42,7 @@ _FILES = {
     "simplify": "Simplify",
     "skip_unread": "SkipUnread",
     "spec": "Pass pass_text",
+    "split_products": "SplitProducts",
     "split_reductions": "SplitReductions",
     "winograd": "Winograd",
 }
@@ -64,6 +66,7 @@ __all__ = [
     "Schedule",
     "Simplify",
     "SkipUnread",
+    "SplitProducts",
     "SplitReductions",
     "Winograd",
     "gradients",

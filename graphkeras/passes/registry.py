@@ -18,6 +18,7 @@ from graphkeras.passes.schedule import Schedule
 from graphkeras.passes.simplify import Simplify
 from graphkeras.passes.skip_unread import SkipUnread
 from graphkeras.passes.spec import Pass
+from graphkeras.passes.split_products import SplitProducts
 from graphkeras.passes.split_reductions import SplitReductions
 from graphkeras.passes.winograd import Winograd
 
@@ -34,6 +35,7 @@ PASSES: dict[str, type[Any]] = {
         Schedule,
         Simplify,
         SkipUnread,
+        SplitProducts,
         SplitReductions,
         Winograd,
     )

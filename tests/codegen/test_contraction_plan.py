@@ -233,6 +233,8 @@ def test_chunks_that_add_to_the_result_are_longer_where_b_is_wide() -> None:
 def test_what_is_shared_out() -> None:
     assert product((N, 784), (784, 128), 1, 0).shared == "n"
     assert product((N, 64), (64, 10), 1, 0).shared == "m"
+    dims = {"lhs_batch": (1,), "rhs_batch": (0,), "lhs_contract": (2,), "rhs_contract": (1,)}
+    assert plan_of("dot_general", (N, 4, 196), (4, 196, 128), **dims).shared == "b"
     assert conv((N, 58, 58, 64), (3, 3, 64, 64)).shared == "m"
     assert conv((N, 7, 7, 512), (1, 1, 512, 2048)).shared == "m"
     assert conv((N, 9, 9, 512), (3, 3, 512, 512)).shared == "n"

@@ -106,6 +106,11 @@ class Graphs:
         self.batch = 23
         return self.emit("tanh", self.dot(self.input(N, 15, 51), self.input(N, 51, 33), 2, 1, 1))
 
+    def parts_of_a_product(self) -> Value:
+        self.batch = 67
+        dims = {"lhs_batch": (1,), "rhs_batch": (0,), "lhs_contract": (2,), "rhs_contract": (1,)}
+        return self.emit("dot_general", self.input(N, 4, 51), self.input(4, 51, 35), **dims)
+
     def sum_over_the_batch(self) -> Value:
         self.batch = 1303
         return self.emit("tanh", self.dot(self.input(N, 61), self.input(N, 35), 0, 0))

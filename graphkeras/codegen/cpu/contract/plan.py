@@ -348,9 +348,11 @@ class _Planner:
     def _shared(self, runs: Runs, width: int, a_form: Form, b_form: Form) -> str:
         rule = self.rule
         packed_once = a_form is Form.IN_PLACE and b_form in (Form.PACKED, Form.COPIED)
-        if not isinstance(product(rule.batch), int):
-            return "b"
         rows = product(rule.m)
+        # Of a product in parts (`passes.split_products`) each thread keeps its rows of B.
+        in_parts = bool(rule.batch) and len(rule.m) == 1 and not isinstance(rows, int)
+        if in_parts or not isinstance(product(rule.batch), int):
+            return "b"
         if self.choices.shared is not None:
             return self.choices.shared
         if self.columns is None:
