@@ -305,13 +305,17 @@ class Context:
     def _attach(self, pool: Pool | None) -> None:
         threads = pool.threads if pool else 1
         if threads > self._threads:
+            planned = self._planned
+            if self._scratch_bytes:
+                # Unknown until there is scratch memory for all: Ctrl-C may come in between.
+                self._planned = None
             self._threads = threads
-            if self._scratch_bytes and self._planned is not None:
-                self._place(self._planned)
-        self._pool = pool
+            if self._scratch_bytes and planned is not None:
+                self._place(planned)
         self.job.attach(pool)
         if self._binding is not None:
             self._set_barriers(self._binding.sizes)
+        self._pool = pool
 
     def _place(self, sizes: Mapping[str, int]) -> None:
         """Allocates the block for these sizes."""

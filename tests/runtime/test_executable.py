@@ -125,6 +125,28 @@ def test_a_call_after_one_that_found_no_memory_for_more_threads(monkeypatch):
         pool.set_num_threads(None)
 
 
+def test_a_call_after_one_that_was_interrupted_before_it_asked_for_memory(monkeypatch):
+    run = Executable(row_sums())
+    x = rows(500)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        pool.set_num_threads(1)
+        run([x])
+        pool.set_num_threads(3)
+        with monkeypatch.context() as patch:
+            patch.setattr(context.Context, "_place", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                run([x])
+        np.testing.assert_array_equal(run([x])[0], x.sum(axis=1))
+        (used,) = run._free
+        assert used._memory.nbytes >= 3 * run.program.scratch_bytes > 0
+    finally:
+        pool.set_num_threads(None)
+
+
 def test_constants_are_copied():
     value = np.array([1, 2, 3, 4], np.float32)
     run = Executable(add_constant(value))
