@@ -332,9 +332,9 @@ class Op:
     loops: Callable[[Loops, Node], None] | None = None
     cost: int = 1
     """Rough price of one element in simple instructions; fusion duplicates only cheap ones."""
-    by_image: Callable[[Node], str | None] | None = None
-    """For a sum over images: the op that gives each one's part, a dim of images in front, if it
-    pays."""
+    by_image: Callable[[Node], tuple[str, Attrs] | None] | None = None
+    """For a sum over images: the op that gives the parts of each, more dims in front, and its
+    attributes, if it pays."""
     commutative: bool = False
     affine: Affine | None = None
     """ELEMENTWISE: whether the result is the first operand, shifted or scaled."""

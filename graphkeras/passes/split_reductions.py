@@ -8,9 +8,10 @@ few of them; a sum to one number has one::
     x[N,H,W,C] ── sum over H,W ──► [N,C] ── sum over N ──► [C]
                   shared by N                little left
 
-The gradient of the kernel of a depthwise convolution is such a sum too, over all positions of y::
+The gradient of the kernel of a depthwise convolution is such a sum too, over all positions of y,
+and one image has bands of lines for several threads::
 
-    conv_kernel_grad ──► conv_kernel_grads [N,*K,1,C] ── sum over N ──► [*K,1,C]
+    conv_kernel_grad ──► conv_kernel_grads [N,bands,*K,1,C] ── sum over N, bands ──► [*K,1,C]
 
 The parts depend on shapes only, never on how many threads there are: neither do the bits of the
 result. Adding parts of equal size also loses less to rounding than one long sum.
@@ -53,8 +54,10 @@ class SplitReductions:
             operands = rewriter.operands(node)
             with rewriter.standing_for(node):
                 if each is not None:
-                    parts = rewriter.emit(each, *operands, **node.attrs)
-                    total = rewriter.emit("reduce_sum", parts, axes=(0,))
+                    op, attrs = each
+                    parts = rewriter.emit(op, *operands, **attrs)
+                    more = parts.type.rank - node.result.type.rank
+                    total = rewriter.emit("reduce_sum", parts, axes=tuple(range(more)))
                 else:
                     parts = rewriter.emit(node.op, *operands, axes=axes)
                     total = rewriter.emit(node.op, parts, axes=(0,))

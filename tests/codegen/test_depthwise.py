@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from graphkeras import config
@@ -12,6 +13,9 @@ from graphkeras.codegen.cpu.contract.choices import Choices
 from graphkeras.codegen.cpu.contract.meeting import Axis
 from graphkeras.compiler import compile_graph
 from graphkeras.ir import Builder, Size, TensorType
+from graphkeras.ir.dims import Dim
+from graphkeras.ir.evaluate import evaluate
+from graphkeras.passes.split_reductions import SplitReductions
 
 N = Size.symbol("N")
 SAME = Axis(pixels=56, positions=56, taps=3, stride=1, spread=1, low=1, gap=1)
@@ -122,6 +126,69 @@ def test_the_gradients_of_images_take_blocks() -> None:
     text = kernel("conv_kernel_grads", shape, shape, kernel_size=(3, 3), **ATTRS)
     assert "block_sums('float32', 8, 8, " in text
     assert "line_sums" not in text
+
+
+def test_blocks_lie_within_bands() -> None:
+    for size, bands in ((28, 4), (56, 7), (30, 5), (14, 1), (12, 12)):
+        axis = Axis(size, size, 3, 1, 1, 1, 1)
+        plan = make_channel_plan(Shape(axis, axis, 4, 16, 32, True, bands), Choices(lines=8))
+        for lines, (count, _, row, _, step, _) in plan.groups:
+            for first in (row + i * step for i in range(count)):
+                assert first * bands // size == (first + lines - 1) * bands // size
+
+
+@pytest.mark.parametrize("cpu", ["", "generic"])
+@pytest.mark.parametrize(
+    ("lines", "stride", "bands"), [(12, 1, 3), (12, 1, 12), (20, 1, 2), (6, 2, 3), (7, 1, 1)]
+)
+def test_gradients_of_bands(lines: int, stride: int, bands: int, cpu: str) -> None:
+    b = Builder("g")
+    pixels = lines * stride
+    x = b.input(TensorType((N, pixels, pixels, 20)), "x")
+    dy = b.input(TensorType((N, lines, lines, 20)), "dy")
+    padding = ((1, 1), (1, 1)) if stride == 1 else ((0, 1), (0, 1))
+    attrs = {**ATTRS, "strides": (stride, stride), "padding": padding, "kernel_size": (3, 3)}
+    graph = b.build([b.emit("conv_kernel_grads", x, dy, bands=bands, **attrs)])
+    with config.override(cpu=cpu):
+        executable = compile_graph(graph)
+    rng = np.random.default_rng(0)
+    for n in (1, 3):
+        arrays = [rng.random(v.type.concrete({"N": n}), np.float32) for v in graph.inputs]
+        (expected,), (received,) = evaluate(graph, arrays), executable(arrays)
+        np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "window", "bands"),
+    [
+        ((N, 56, 56, 64), (3, 3), 2),
+        ((N, 57, 57, 20), (3, 3), 3),
+        # Few positions, no divisor, and one spatial dim.
+        ((N, 14, 14, 256), (3, 3), 1),
+        ((N, 55, 55, 64), (3, 3), 1),
+        ((N, 4096, 64), (3,), 1),
+    ],
+)
+def test_an_image_is_cut_into_bands(
+    shape: tuple[Dim, ...], window: tuple[int, ...], bands: int
+) -> None:
+    b = Builder("g")
+    x, dy = b.input(TensorType(shape), "x"), b.input(TensorType(shape), "dy")
+    ones = (1,) * len(window)
+    attrs = dict.fromkeys(("strides", "lhs_dilation", "rhs_dilation"), ones)
+    padding = tuple((1, 1) for _ in window)
+    dw = b.emit(
+        "conv_kernel_grad",
+        *(x, dy),
+        kernel_size=window,
+        padding=padding,
+        groups=shape[-1],
+        **attrs,
+    )
+    graph = SplitReductions()(b.build([dw]))
+    (parts, total) = graph.nodes
+    assert (parts.op, parts.attrs["bands"]) == ("conv_kernel_grads", bands)
+    assert (total.op, total.attrs["axes"]) == ("reduce_sum", (0, 1))
 
 
 def test_other_products_without_columns_have_plain_loops() -> None:

@@ -179,10 +179,10 @@ class Graphs:
         return self.emit("tanh", dw)
 
     def depthwise_gradient_of_few_images(self) -> Value:
-        """Threads share an image's channels."""
+        """Threads share an image's bands and channels."""
         self.batch = 3
         x, dy = self.input(N, 23, 31, 150), self.input(N, 12, 31, 150)
-        attrs = {**self.DEPTHWISE, "groups": 150, "kernel_size": (3, 3)}
+        attrs = {**self.DEPTHWISE, "groups": 150, "kernel_size": (3, 3), "bands": 3}
         return self.emit("conv_kernel_grads", x, dy, **attrs)
 
     def depthwise_large_window(self) -> Value:

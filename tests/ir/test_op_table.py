@@ -335,6 +335,18 @@ ERRORS = [
         "conv_kernel_grads: the cotangent must be f32[2,3,3,8] for the input",
     ),
     (
+        "conv_kernel_grads",
+        [IMAGE, TensorType((2, 3, 3, 8))],
+        {**CONV, "kernel_size": (3, 3), "bands": 2},
+        "conv_kernel_grads: 2 bands do not divide the 3 lines of f32[2,3,3,8]",
+    ),
+    (
+        "conv_kernel_grads",
+        [IMAGE, TensorType((2, 3, 3, 8))],
+        {**CONV, "kernel_size": (3, 3), "bands": 0},
+        "conv_kernel_grads: 0 bands do not divide the 3 lines of f32[2,3,3,8]",
+    ),
+    (
         "window_max",
         [TensorType((3, N))],
         POOL,

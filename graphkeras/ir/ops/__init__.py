@@ -5,6 +5,7 @@ shape, slice_pad         constants, broadcasting, moving, cutting and joining
 reduce, window           sums and maxima over axes and over sliding windows
 window_grad              the winners of a maximum over windows, and what they get back
 contract, conv           matrix products and convolutions
+conv_bands               the gradients of depthwise kernels, in parts
 winograd                 3x3 convolutions with fewer products
 winograd_gradient        the gradients of their kernels
 index                    gather, scatter and their per-line forms
@@ -18,6 +19,7 @@ from graphkeras.ir.ops import (
     compare,
     contract,
     conv,
+    conv_bands,
     fused,
     index,
     random,
@@ -37,6 +39,7 @@ __all__ = [
     "compare",
     "contract",
     "conv",
+    "conv_bands",
     "fused",
     "index",
     "random",

@@ -89,12 +89,6 @@ def _kernel_grad_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[Tenso
     return (types[0].with_shape((*g.kernel, g.channels // g.groups, g.filters)),)
 
 
-def _kernel_grads_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
-    g = kernel_grad_geometry("conv_kernel_grads", types, attrs)
-    shape = (types[0].shape[0], *g.kernel, g.channels // g.groups, g.filters)
-    return (types[0].with_shape(shape),)
-
-
 # references
 
 
@@ -116,13 +110,14 @@ def _group(array: Array, axis: int, i: int, groups: int) -> Array:
     return array.take(range(i * size, (i + 1) * size), axis)
 
 
-def _concrete(arrays: Sequence[Array]) -> list[TensorType]:
+def concrete_types(arrays: Sequence[Array]) -> list[TensorType]:
+    """The types of arrays."""
     return [TensorType(a.shape, str(a.dtype)) for a in arrays]
 
 
 def _conv_reference(arrays: Sequence[Array], attrs: Attrs, sizes: Sizes) -> tuple[Array, ...]:
     x, w = arrays
-    g = _conv_geometry(_concrete(arrays), attrs)
+    g = _conv_geometry(concrete_types(arrays), attrs)
     rank = len(g.x)
     view = _windows(x, g)
     kernel_axes = list(range(rank))
@@ -138,11 +133,10 @@ def _conv_reference(arrays: Sequence[Array], attrs: Attrs, sizes: Sizes) -> tupl
     return (np.concatenate(parts, -1),)
 
 
-def _kernel_grad_reference(
-    arrays: Sequence[Array], attrs: Attrs, sizes: Sizes
-) -> tuple[Array, ...]:
+def kernel_grad_reference(arrays: Sequence[Array], attrs: Attrs, sizes: Sizes) -> tuple[Array, ...]:
+    """NumPy reference of `conv_kernel_grad`."""
     x, dy = arrays
-    g = _kernel_grad_geometry(_concrete(arrays), attrs)
+    g = _kernel_grad_geometry(concrete_types(arrays), attrs)
     rank = len(g.x)
     view = _windows(x, g)
     positions = list(range(rank + 1))
@@ -159,17 +153,6 @@ def _kernel_grad_reference(
         for i in range(g.groups)
     ]
     return (np.ascontiguousarray(np.concatenate(parts, -1)),)
-
-
-def _kernel_grads_reference(
-    arrays: Sequence[Array], attrs: Attrs, sizes: Sizes
-) -> tuple[Array, ...]:
-    x, dy = arrays
-    (type_,) = _kernel_grads_infer(_concrete(arrays), attrs)
-    found = np.empty([*map(int, type_.concrete({}))], x.dtype)
-    for i in range(len(x)):
-        (found[i],) = _kernel_grad_reference((x[i : i + 1], dy[i : i + 1]), attrs, sizes)
-    return (found,)
 
 
 # gradients
@@ -304,24 +287,21 @@ def _kernel_grad_contraction(node: Node) -> Contraction:
     return kernel_grad_contraction(g, node.inputs[0].type.shape[0])
 
 
-def _kernel_grads_contraction(node: Node) -> Contraction:
-    g = _kernel_grad_geometry([v.type for v in node.inputs], node.attrs)
-    return kernel_grad_contraction(g, node.inputs[0].type.shape[0], each=True)
-
-
-def kernel_grad_contraction(g: Geometry, images: Dim, each: bool = False) -> Contraction:
+def kernel_grad_contraction(g: Geometry, images: Dim, bands: int = 0) -> Contraction:
     """The rule of the gradient of a kernel.
 
     Args:
         g: The convolution.
         images: How many there are.
-        each: Whether each has its own: then images are the first dim of the batch, else of k.
+        bands: Into how many bands of lines y is cut that have gradients of their own: then images
+            and bands are the first dims of the batch. 0: images are the first dim of k.
     """
+    lines = g.y[0] // bands if bands else 0
     channels, filters = g.channels // g.groups, g.filters // g.groups
 
     def split(b: Sequence[Expr], k: Sequence[Expr]) -> tuple[Expr, Sequence[Expr], Sequence[Expr]]:
         """The image, the group, and the position in y."""
-        return (b[0], b[1:], k) if each else (k[0], b, k[1:])
+        return (b[0], b[2:], [b[1] * lines + k[0], *k[1:]]) if bands else (k[0], b, k[1:])
 
     def lhs(
         b: Sequence[Expr], m: Sequence[Expr], k: Sequence[Expr]
@@ -337,7 +317,7 @@ def kernel_grad_contraction(g: Geometry, images: Dim, each: bool = False) -> Con
         return [image, *position, _channel(group, filters, n[0])], []
 
     def out(b: Sequence[Expr], m: Sequence[Expr], n: Sequence[Expr]) -> list[Expr]:
-        own = int(each)
+        own = 2 if bands else 0
         return [*b[:own], *m, _channel(b[own:], filters, n[0])]
 
     def place(b: Sequence[Expr], m: Sequence[Expr], k: Sequence[Expr]) -> list[Expr]:
@@ -346,37 +326,46 @@ def kernel_grad_contraction(g: Geometry, images: Dim, each: bool = False) -> Con
 
     groups = (g.groups,) if g.groups > 1 else ()
     return Contraction(
-        batch=(images, *groups) if each else groups,
+        batch=(images, bands, *groups) if bands else groups,
         m=(*g.kernel, channels),
         n=(filters,),
-        k=g.y if each else (images, *g.y),
+        k=(lines, *g.y[1:]) if bands else (images, *g.y),
         lhs=lhs,
         rhs=rhs,
         out=out,
         # Only tiles of single channels know an image in the batch.
-        view=_view(g, images, place) if not each or channels == filters == 1 else None,
+        view=_view(g, images, place) if not bands or channels == filters == 1 else None,
     )
 
 
 MOST_TAPS = 25
 LEAST_POSITIONS = 4
 """Of y in an image, for each tap: else the parts of images are as much to read as x and dy."""
+LEAST_OF_A_BAND = 16
+"""Positions of y in a band, for each tap: 2 % more to write and read. At half of it 32 images of
+14x14x256 took a tenth longer."""
 
 
-def _by_image(node: Node) -> str | None:
-    """Gradients of depthwise kernels with few taps: threads then share images."""
+def _by_image(node: Node) -> tuple[str, Attrs] | None:
+    """Gradients of depthwise kernels with few taps: threads then share images, and bands of them.
+
+    Two threads share a single image, too, by its bands: 50 us for 56x56x64, and 22 for 28x28x128,
+    where sharing channels took 68 and 33 in the same run, as long as one thread.
+    """
     g = _kernel_grad_geometry([v.type for v in node.inputs], node.attrs)
     depthwise = 1 < g.groups == g.channels == g.filters
     few = prod(g.kernel) <= min(MOST_TAPS, prod(g.y) // LEAST_POSITIONS)
     dilated = max(*g.lhs_dilation, *g.rhs_dilation) > 1
     if not depthwise or not few or dilated or node.inputs[0].type.shape[0] == 1:
         return None
-    return "conv_kernel_grads"
+    bands = next((each for each in (2, 3) if g.y[0] % each == 0), 1)
+    cut = len(g.y) == 2 and prod(g.y) >= bands * LEAST_OF_A_BAND * prod(g.kernel)
+    return "conv_kernel_grads", {**node.attrs, "bands": bands if cut else 1}
 
 
 # table
 
-_ATTRS = (
+ATTRS = (
     Attr("strides", tuple),
     Attr("padding", tuple),
     Attr("lhs_dilation", tuple),
@@ -386,7 +375,7 @@ _ATTRS = (
 
 
 @frozen
-class _Case:
+class Case:
     """One convolution to try: shape of x, kernel, and attributes that are not the default."""
 
     label: str
@@ -414,29 +403,29 @@ class _Case:
         """The case as a sample of `conv`."""
         return Sample(normal(self.x, self.w), self.attrs, {0: {0: "N"}}, label=self.label)
 
-    def kernel_grad(self) -> Sample:
-        """The case as a sample of `conv_kernel_grad`."""
+    def kernel_grad(self, **more: int) -> Sample:
+        """The case as a sample of `conv_kernel_grad`, with more attributes."""
         types = [TensorType(self.x), TensorType(self.w)]
         (y,) = _conv_infer(types, self.attrs)
         shape = tuple(static("conv", d, "a sample's dim") for d in y.shape)
-        attrs = {**self.attrs, "kernel_size": self.w[:-2]}
+        attrs = {**self.attrs, "kernel_size": self.w[:-2], **more}
         symbolic = {0: {0: "N"}, 1: {0: "N"}}
         return Sample(normal(self.x, shape), attrs, symbolic, label=self.label)
 
 
-_CASES = (
-    _Case("1x1", (2, 3, 3, 4), (1, 1, 4, 5)),
-    _Case("3x3 valid", (2, 5, 6, 3), (3, 3, 3, 4)),
-    _Case("3x3 same", (2, 5, 4, 3), (3, 3, 3, 4), padding=((1, 1), (1, 1))),
-    _Case("3x3 same, many channels", (2, 4, 3, 9), (3, 3, 9, 5), padding=((1, 1), (1, 1))),
-    _Case("strided same", (2, 7, 6, 2), (3, 3, 2, 3), (2, 2), ((1, 1), (0, 1))),
-    _Case("strided remainder", (1, 8, 8, 1), (3, 2, 1, 2), (3, 3)),
-    _Case("dilated", (1, 7, 8, 2), (3, 2, 2, 3), rhs_dilation=(2, 3), padding=((2, 1), (0, 0))),
-    _Case("grouped", (2, 4, 4, 4), (3, 3, 2, 6), padding=((1, 1), (1, 1)), groups=2),
-    _Case("depthwise", (2, 5, 5, 3), (3, 3, 1, 6), (2, 2), ((1, 1), (1, 1)), groups=3),
-    _Case("transposed", (2, 3, 4, 2), (3, 3, 2, 3), padding=((2, 2), (1, 2)), lhs_dilation=(2, 2)),
-    _Case("cropped", (1, 6, 7, 2), (3, 3, 2, 2), padding=((-1, 0), (1, -2))),
-    _Case(
+CASES = (
+    Case("1x1", (2, 3, 3, 4), (1, 1, 4, 5)),
+    Case("3x3 valid", (2, 5, 6, 3), (3, 3, 3, 4)),
+    Case("3x3 same", (2, 5, 4, 3), (3, 3, 3, 4), padding=((1, 1), (1, 1))),
+    Case("3x3 same, many channels", (2, 4, 3, 9), (3, 3, 9, 5), padding=((1, 1), (1, 1))),
+    Case("strided same", (2, 7, 6, 2), (3, 3, 2, 3), (2, 2), ((1, 1), (0, 1))),
+    Case("strided remainder", (1, 8, 8, 1), (3, 2, 1, 2), (3, 3)),
+    Case("dilated", (1, 7, 8, 2), (3, 2, 2, 3), rhs_dilation=(2, 3), padding=((2, 1), (0, 0))),
+    Case("grouped", (2, 4, 4, 4), (3, 3, 2, 6), padding=((1, 1), (1, 1)), groups=2),
+    Case("depthwise", (2, 5, 5, 3), (3, 3, 1, 6), (2, 2), ((1, 1), (1, 1)), groups=3),
+    Case("transposed", (2, 3, 4, 2), (3, 3, 2, 3), padding=((2, 2), (1, 2)), lhs_dilation=(2, 2)),
+    Case("cropped", (1, 6, 7, 2), (3, 3, 2, 2), padding=((-1, 0), (1, -2))),
+    Case(
         "everything",
         (2, 4, 5, 4),
         (2, 3, 2, 4),
@@ -446,8 +435,8 @@ _CASES = (
         (3, 2),
         2,
     ),
-    _Case("1D", (3, 9, 2), (4, 2, 5), (2,), ((3, 0),)),
-    _Case("3D", (1, 4, 3, 5, 2), (2, 2, 3, 2, 3), (1, 2, 2), ((1, 0), (1, 1), (0, 1))),
+    Case("1D", (3, 9, 2), (4, 2, 5), (2,), ((3, 0),)),
+    Case("3D", (1, 4, 3, 5, 2), (2, 2, 3, 2, 3), (1, 2, 2), ((1, 0), (1, 1), (0, 1))),
 )
 
 register(
@@ -457,10 +446,10 @@ register(
         "Convolution of x [N,*S,C] with w [*K,C/groups,O]: [N,*S',O]; negative padding crops.",
         _conv_infer,
         _conv_reference,
-        attrs=_ATTRS,
+        attrs=ATTRS,
         gradient=_conv_gradient,
         contraction=_conv_contraction,
-        samples=tuple(case.conv() for case in _CASES),
+        samples=tuple(case.conv() for case in CASES),
     )
 )
 register(
@@ -469,23 +458,11 @@ register(
         Kind.CONTRACT,
         "Gradient of `conv` for its kernel from x and the result's cotangent: [*K,C/groups,O].",
         _kernel_grad_infer,
-        _kernel_grad_reference,
-        attrs=(Attr("kernel_size", tuple), *_ATTRS),
+        kernel_grad_reference,
+        attrs=(Attr("kernel_size", tuple), *ATTRS),
         gradient=_kernel_grad_gradient,
         contraction=_kernel_grad_contraction,
         by_image=_by_image,
-        samples=tuple(case.kernel_grad() for case in _CASES),
-    )
-)
-register(
-    Op(
-        "conv_kernel_grads",
-        Kind.CONTRACT,
-        "Gradients of `conv` for its kernel, one from each image: [N,*K,C/groups,O].",
-        _kernel_grads_infer,
-        _kernel_grads_reference,
-        attrs=(Attr("kernel_size", tuple), *_ATTRS),
-        contraction=_kernel_grads_contraction,
-        samples=tuple(case.kernel_grad() for case in _CASES),
+        samples=tuple(case.kernel_grad() for case in CASES),
     )
 )

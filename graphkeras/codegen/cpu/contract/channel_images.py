@@ -1,8 +1,8 @@
-"""Gradients of the kernels of convolutions of single channels, one for each image.
+"""Gradients of the kernels of convolutions of single channels, for bands of lines of each image.
 
-Images are shared out, and panels of channels where there are few::
+Bands of images are shared out, and panels of channels where there are few::
 
-    for image:
+    for image, for band:
         for run of channels:
             for block of lines, for tile along them:
                 for panel of channels: sums of all taps += x, y of the tile
@@ -23,10 +23,10 @@ from graphkeras.codegen.cpu.contract.channel_plan import make_channel_plan
 from graphkeras.codegen.cpu.contract.channels import Channels
 from graphkeras.codegen.cpu.contract.choices import Choices
 from graphkeras.ir.dims import product
-from graphkeras.ir.scalar import Const, Expr, as_index
+from graphkeras.ir.scalar import Const, Expr, as_index, greatest, least
 
 if TYPE_CHECKING:
-    from graphkeras.codegen.cpu.channel_tile import Meets
+    from graphkeras.codegen.cpu.channel_tile import Meets, Part
 
 
 def lower_image_sums(found: Channels, choices: Choices) -> bool:
@@ -50,19 +50,36 @@ class _ImageSums:
         writer, found, panels = self.writer, self.found, self.panels
         taps = found.height.taps * found.line.taps
         c = writer.add_scratch(found.dtype, taps * self.pitch, found.itemsize, "c")
-        units = product((found.rule.batch[0], panels))
+        units = product((found.rule.batch[0], found.bands, panels))
         with writer.parallel_range(units, 1, found.share, "unit") as (low, high):
             first, stop = low // panels, (high + (panels - 1)) // panels
-            with writer.loop(first, stop, "image") as image:
-                columns = found.columns_of(image, (low, high), panels, self.plan.width)
+            with writer.loop(first, stop, "part") as part:
+                columns = found.columns_of(part, (low, high), panels, self.plan.width)
+                image, band = writer.let(part // found.bands), writer.let(part % found.bands)
                 with writer.loop(0, taps * self.pitch, "z") as z:
                     writer.store(c, z, Const(found.dtype, 0.0))
                 with found.chunks(columns, self.plan.together) as run:
-                    self._sums(c, image, run)
-                self._finish(c, image, columns)
+                    self._sums(c, image, band, run)
+                self._finish(c, image, band, columns)
 
-    def _sums(self, c: str, image: Expr, columns: tuple[Expr, Expr]) -> None:
-        """The products of an image in the channels `columns`."""
+    def _blocks(self, lines: Part, band: Expr) -> tuple[Expr, Expr]:
+        """The first of some equal blocks of y that is in a band, and the first behind it."""
+        count, _, row, _, step, _ = lines
+        if self.found.bands == 1:
+            return as_index(0), as_index(count)
+        each = self.found.height.positions // self.found.bands
+        let, step = self.writer.let, step or each
+        # A multiple of the step is added, since quotients are of what is not negative.
+        ahead = -(-row // step)
+        first, stop = (
+            (at * each + (ahead * step - row + step - 1)) // step - ahead for at in (band, band + 1)
+        )
+        within = (least(greatest(at, as_index(0)), as_index(count)) for at in (first, stop))
+        low, high = (let(at) for at in within)
+        return low, high
+
+    def _sums(self, c: str, image: Expr, band: Expr, columns: tuple[Expr, Expr]) -> None:
+        """The products of a band of an image in the channels `columns`."""
         writer, found, y = self.writer, self.found, self.found.other
         assert y is not None
         each, across, along = found.x_steps
@@ -71,7 +88,8 @@ class _ImageSums:
         x_image = image * each + found.x.strides.start
         y_image = image * y.strides.dims[0][0] + y.strides.start
         for (_, lines), (_, rows) in combinations(self.plan.groups, self.plan.tiles):
-            with writer.loop(0, lines[0], "block") as i, writer.loop(0, rows[0], "t") as t:
+            blocks = self._blocks(lines, band)
+            with writer.loop(*blocks, "block") as i, writer.loop(0, rows[0], "t") as t:
                 x_line, x_row = i * lines[3] + lines[1], t * rows[3] + rows[1]
                 y_line, y_row = i * lines[4] + lines[2], t * rows[4] + rows[2]
                 x_tile = writer.let(x_image + x_line * across + x_row * along)
@@ -100,11 +118,11 @@ class _ImageSums:
 
         found.panels(columns, self.plan.width, tile)
 
-    def _finish(self, c: str, image: Expr, columns: tuple[Expr, Expr]) -> None:
-        """The epilogue of an image."""
+    def _finish(self, c: str, image: Expr, band: Expr, columns: tuple[Expr, Expr]) -> None:
+        """The epilogue of a band."""
         writer, found, taps = self.writer, self.found, self.found.line.taps
         with writer.loop(0, found.height.taps, "line") as i, writer.loop(0, taps, "tap") as tap:
             line = [i][: len(found.rule.m) - 2]
             with writer.loop(*columns, "j") as j:
                 place = (i * taps + tap) * self.pitch + j
-                found.finish(c, place, [image, j], [*line, tap, as_index(0)])
+                found.finish(c, place, [image, band, j], [*line, tap, as_index(0)])

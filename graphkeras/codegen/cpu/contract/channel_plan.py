@@ -40,6 +40,9 @@ LINE_ROWS = 14
 """Rows of a tile that walks over the lines of taps."""
 GRAIN = 1 << 18
 """Multiply-adds worth a thread of their own: some 5 us. A second thread costs 2 to 3."""
+SUMS_GRAIN = 1 << 19
+"""The same for the gradients of kernels, behind which a second kernel adds up the threads' parts:
+14x14x256 took two threads 19 to 23 us, and one 15 to 16."""
 TOGETHER = 256
 """Channels in a run: three pixels of 9 lines, and a block of y, take 34 KiB then, of a first-level
 cache of 48."""
@@ -82,6 +85,8 @@ class Shape:
     """Vector registers."""
     sums: bool
     """Whether taps are summed up, for the gradients of kernels."""
+    bands: int = 1
+    """Bands of lines that have sums of their own: blocks of y do not cross from one to the next."""
 
 
 def make_channel_plan(shape: Shape, choices: Choices) -> ChannelPlan:
@@ -92,11 +97,14 @@ def make_channel_plan(shape: Shape, choices: Choices) -> ChannelPlan:
         choices: What is not left to the constants of this file.
     """
     height, line, lanes = shape.height, shape.line, shape.lanes
-    most = min(choices.lines or MOST_LINES, height.positions)
+    band = height.positions // shape.bands
+    most = min(choices.lines or MOST_LINES, band)
     tiles = line.tiles(line.tile_rows(choices.rows or MOST_LINES // height.tile_rows(most) or 1))
     width = min(choices.vectors or 1, shape.vectors) * lanes
     for lines in range(most, 0, -1):
-        groups = height.tiles(height.tile_rows(lines))
+        if shape.bands > 1 and band % lines:
+            continue
+        groups = height.tiles(lines if shape.bands > 1 else height.tile_rows(lines))
         steps = _steps(groups) * _steps(tiles) * (width // lanes)
         if steps <= MOST_STEPS or (shape.sums and lines == 1):
             return ChannelPlan(groups, tiles, False, width, max(TOGETHER, width))

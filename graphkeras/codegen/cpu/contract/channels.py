@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from graphkeras.codegen.cpu.contract.access import linear
-from graphkeras.codegen.cpu.contract.channel_plan import GRAIN, Shape
+from graphkeras.codegen.cpu.contract.channel_plan import GRAIN, SUMS_GRAIN, Shape
 from graphkeras.codegen.cpu.contract.meeting import ONE_LINE, Axis, Lines
 from graphkeras.codegen.cpu.contract.source import Source, find_source
 from graphkeras.codegen.cpu.target import target
@@ -81,13 +81,19 @@ class Channels:
         """What the choices depend on."""
         sums = self.images != "m"
         machine = self.lanes, target().registers
-        return Shape(self.height, self.line, self.vectors, *machine, sums)
+        return Shape(self.height, self.line, self.vectors, *machine, sums, self.bands)
+
+    @property
+    def bands(self) -> int:
+        """Bands of lines in an image that have sums of their own."""
+        return number(self.rule.batch[1]) if self.images == "b" else 1
 
     @property
     def share(self) -> Share:
         """The work, in multiply-adds."""
         rule = self.rule
-        return Share(product((*rule.batch, *rule.m, *rule.k)), GRAIN)
+        grain = SUMS_GRAIN if self.images == "b" else GRAIN
+        return Share(product((*rule.batch, *rule.m, *rule.k)), grain)
 
     def panels(
         self, columns: tuple[Expr, Expr], width: int, write: Callable[[Expr, int], None]
@@ -201,10 +207,12 @@ def _axes(hero: Node, rule: Contraction) -> tuple[Axis, Axis] | None:
     if rule.batch[-1] != shape[-1] or rule.together:
         return None
     images = _images(rule)
-    if len(rule.batch) != (2 if images == "b" else 1):
+    if len(rule.batch) != (3 if images == "b" else 1):
         return None
     # The other group of dims ends with the one channel of a group.
     positions = {"m": rule.m[1:], "k": rule.k[1:], "b": rule.k}[images]
+    if images == "b":
+        positions = (positions[0] * rule.batch[1], *positions[1:])
     taps = rule.k[:-1] if images == "m" else rule.m[:-1]
     of_y, of_w = ("m", "k") if images == "m" else ("k", "m")
     skip = 0 if images == "b" else 1
