@@ -24,9 +24,9 @@ result.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Graph, Node
 from graphkeras.passes.rewriter import Rewriter
 
@@ -39,7 +39,7 @@ BY_PARTS: Mapping[str, Any] = {
 """Dims of x `[batch, part, row of w]` and w `[part, row, column]`."""
 
 
-@dataclass(frozen=True)
+@frozen
 class SplitProducts:
     """Splits products of a batch with an updated weight.
 

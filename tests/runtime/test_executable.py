@@ -178,6 +178,28 @@ def test_new_arrays_at_the_address_of_old_ones():
         del x
 
 
+def test_nothing_in_place_of_an_array_that_is_gone():
+    run = Executable(pipeline())
+    x = rows(4)
+    run([x])
+    del x
+    with pytest.raises(DataTypeError, match="expected"):
+        run([None])
+
+
+def test_a_call_that_failed_half_way_is_made_again_as_a_whole(monkeypatch):
+    run = Executable(pipeline())
+    x = rows(4).copy()
+    run([x])
+    with monkeypatch.context() as patch:
+        patch.setattr(context.Context, "_place", lambda *_: pytest.fail("no memory", pytrace=False))
+        with pytest.raises(pytest.fail.Exception):
+            run([rows(400)])
+    # The same array as in the last call that worked.
+    np.testing.assert_array_equal(run([x])[0], 2 * (x + 3))
+    np.testing.assert_array_equal(run([rows(400)])[0], 2 * (rows(400) + 3))
+
+
 def test_an_array_reshaped_in_place_is_checked_again():
     run = Executable(pipeline())
     x = rows(4).copy()
