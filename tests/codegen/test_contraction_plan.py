@@ -28,6 +28,7 @@ def plan_of(
     *shapes: tuple[Dim, ...],
     cpu: str = "avx512",
     choices: Choices = BY_MODEL,
+    in_memory: bool = False,
     **attrs: Any,
 ) -> Plan:
     b = Builder("plan")
@@ -37,7 +38,7 @@ def plan_of(
     assert rule is not None
     with config.override(cpu=cpu):
         buffers = {value: f"x{i}" for i, value in enumerate(node.inputs)}
-        return make_plan(rule(node), node.types[0], node.inputs, buffers, choices)
+        return make_plan(rule(node), node.types[0], node.inputs, buffers, choices, in_memory)
 
 
 def product(a: tuple[Dim, ...], b: tuple[Dim, ...], ca: int, cb: int, **kind: Any) -> Plan:
@@ -228,6 +229,17 @@ def test_chunks_that_add_to_the_result_are_longer_where_b_is_wide() -> None:
 
     assert chunk(512, in_memory=True) == 256
     assert chunk(512, in_memory=False) == chunk(64, in_memory=True) == 128
+
+
+def test_tiles_ask_for_columns_that_their_thread_reads() -> None:
+    ones, none = {"strides": (1, 1), "kernel_size": (1, 1)}, ((0, 0), (0, 0))
+    kind = {**ones, "padding": none, "lhs_dilation": (1, 1), "rhs_dilation": (1, 1), "groups": 1}
+    plan = plan_of("conv_kernel_grad", (N, 14, 14, 256), (N, 14, 14, 1024), in_memory=True, **kind)
+    assert plan.shared == "n"
+    a, b = plan.streams
+    assert (a.operand, a.pitch) == (0, 0)
+    # 512 of 1024 columns, by 196 steps of k: a row each.
+    assert (b.operand, b.pace, b.pitch) == (1, 3, 1024)
 
 
 def test_what_is_shared_out() -> None:

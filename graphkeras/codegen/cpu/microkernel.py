@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from llvmlite import ir
@@ -63,6 +64,8 @@ class Tile:
     """Rows of B that are asked for in a group of steps, before they are read."""
     ahead: Any = None
     """How many elements behind the group's own row of B these begin."""
+    streams: int = 0
+    """How many of the last places are memory that is asked for, for the tiles behind this one."""
     scalar: Any = field(init=False)
     vector: Any = field(init=False)
 
@@ -143,7 +146,7 @@ class Tile:
 
     def step(self, places: Places, accumulators: list[Any]) -> list[Any]:
         """One k: `accumulators += a outer b`."""
-        a, b, *copy = places
+        a, b, *copy = places[: len(places) - self.streams]
         row = [self.columns(b, j) for j in range(self.vectors)]
         for j, value in enumerate(row if copy else ()):
             self.store(value, copy[0], j * self.lanes)
@@ -167,6 +170,22 @@ class Tile:
         """Has the cache fetch a row of B that comes later."""
         for column in range(0, self.vectors * self.lanes, max(self.lanes, LINE // self.align)):
             self.ask_for(self.at(b, self.ahead), column)
+
+    def _ask_for_streams(self, places: Places, strides: Sequence[int], steps: int) -> None:
+        """Has the cache fetch as many elements as streams move on by in some steps."""
+        for place, stride in [*zip(places, strides, strict=True)][len(places) - self.streams :]:
+            for element in range(0, steps * stride, LINE // self.align):
+                self.ask_for(place, element)
+
+    def held(
+        self, c: Any, rows: Sequence[tuple[int, int]], sums: Any, accumulate: bool
+    ) -> list[Any]:
+        """What a tile begins with; `sums`: whether C holds any, where that is known only now."""
+        if sums is not None:
+            return self.sums(c, rows, sums)
+        if accumulate:
+            return [self.load(c, start + j * self.lanes) for start, j in rows]
+        return [self.zero] * len(rows)
 
     def sums(self, c: Any, rows: Sequence[tuple[int, int]], held: Any) -> list[Any]:
         """What C holds at rows and vectors; zeros where `held` is 0."""
@@ -204,6 +223,8 @@ class Tile:
                 here = self.moved(places, strides, u)
                 if not inner and u < self.asked:
                     self._ask_for_row(here[1])
+                if not inner and u == first:
+                    self._ask_for_streams(here, strides, stop - first)
                 values = self.nest(inner, here, values)
             return values
 
@@ -302,6 +323,8 @@ class Tile:
                     here = self.moved(places, strides, u)
                     if not inner and u < self.asked:
                         self._ask_for_row(here[1])
+                    if not inner and u == 0:
+                        self._ask_for_streams(here, strides, count)
                     if inner and inner[0][0] is None:
                         values = self.counted(others, inner, here, values)
                     else:
@@ -321,6 +344,18 @@ class Tile:
         return self.loop(left, strides, places, values, steps(1), may_be_empty=True)
 
 
+def _with_streams(loops: tuple[Loop, ...], paces: Sequence[int]) -> tuple[Loop, ...]:
+    """A nest whose places are followed by streams, which move on `paces` elements a step of k."""
+
+    def inside(i: int) -> int:
+        return prod(extent for extent, *_ in loops[i + 1 :] if extent is not None)
+
+    return tuple(
+        (extent, *(along + [pace * inside(i) for pace in paces]))
+        for i, (extent, *along) in enumerate(loops)
+    )
+
+
 def product_tile(
     dtype: str,
     lanes: int,
@@ -332,6 +367,7 @@ def product_tile(
     panel: tuple[int, int] = (0, 0),
     asked: int = 0,
     in_memory: bool = False,
+    paces: tuple[int, ...] = (),
 ) -> Intrinsic:
     """The tile `tile(extent, ..., a, a_offset, b, b_offset, c, c_offset)` for kernel text.
 
@@ -349,36 +385,34 @@ def product_tile(
     With `in_memory`, C is the result of the kernel: valid columns only are written, after the cache
     was told to fetch them, and with `accumulate` an argument in front of `a` says whether C holds
     sums already: 0 or more.
+
+    For each of `paces` a pointer and an offset follow C, or the copy: memory that the tile asks
+    for, so many elements for every step of k.
     """
     vectors = -(-valid // lanes)
+    nest = _with_streams(loops, paces)
     unknown = sum(extent is None for extent, *_ in loops)
     may_hold = in_memory and accumulate
     counts = max(1, unknown) + may_hold
 
     def emit(builder: Any, arguments: list[Any]) -> None:
         tile = Tile(builder, dtype, lanes, vectors, rows, valid, panel, asked)
+        tile.streams = len(paces)
         if asked:
             *arguments, tile.ahead = arguments
         extents, pointers = arguments[:counts], arguments[counts:]
         pairs = zip(pointers[::2], pointers[1::2], strict=True)
-        a, b, c, *copy = [tile.at(pointer, offset) for pointer, offset in pairs]
+        a, b, c, *more = [tile.at(pointer, offset) for pointer, offset in pairs]
         places = [(i * c_stride, j) for i in range(len(rows)) for j in range(vectors)]
         for start, j in places if in_memory else ():
             tile.ask_for(c, start + j * lanes, writes=True)
-        if may_hold:
-            values = tile.sums(c, places, extents.pop())
-        elif accumulate:
-            values = [tile.load(c, start + j * lanes) for start, j in places]
-        else:
-            values = [tile.zero] * len(places)
-        if unknown:
-            values = tile.counted(extents, loops, (a, b, *copy), values)
-        else:
-            values = tile.nest(loops, (a, b, *copy), values)
+        values = tile.held(c, places, extents.pop() if may_hold else None, accumulate)
+        walk = (nest, (a, b, *more), values)
+        values = tile.counted(extents, *walk) if unknown else tile.nest(*walk)
         for (start, j), value in zip(places, values, strict=True):
             tile.store_columns(value, tile.at(c, start), j, padded=not in_memory)
 
-    pointers = len(loops[0]) if loops else 3
+    pointers = len(loops[0]) + len(paces) if loops else 3
     arguments = (*["int64"] * counts, *[f"{dtype}*", "int64"] * pointers)
     return Intrinsic("tile", (*arguments, *["int64"] * min(1, asked)), "void", emit)
 

@@ -10,6 +10,7 @@ plan.py               every choice, in order: operand forms, blocks, shared dim
 cuts.py               how k is cut in chunks
 layouts.py            which part of a padded view is laid out
 runs.py               how rows are cut in runs and tiles
+streams.py            what tiles ask the cache for besides
 clip.py               the positions that exist for a tap: gradients of kernels without a padded copy
 tile.py               the size of a register tile
 operands.py           the forms of an operand: read in place, padded copy, packed

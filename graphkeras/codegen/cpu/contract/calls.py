@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphkeras.codegen.cpu.contract.forms import Form, Loop, Plan
+from graphkeras.codegen.cpu.contract.forms import Form, Loop, Plan, Stream
 from graphkeras.codegen.cpu.contract.operands import Chunk, Operands
 from graphkeras.codegen.cpu.microkernel import UNROLL
 from graphkeras.codegen.emit import KernelWriter
@@ -55,6 +55,8 @@ class Calls:
         self.c = c
         self.pitch = pitch
         self.in_memory = in_memory
+        self.number: Expr = as_index(0)
+        """Of the tile of rows in its strip."""
         self.next_panel: Expr | None = None
         """Elements from a row of B to the one of the next panel that a tile of a sweep asks for."""
 
@@ -119,6 +121,8 @@ class Calls:
             assert plan.b_source is not None
             in_b, at_b = plan.b_source.buffer, operands.b_source_offset(b, panel, chunk)
             pairs = [pairs[0], (in_b, at_b), pairs[2], pairs[1]]
+        for stream in self._streams(rows, copying):
+            pairs.append(self._next(stream, b, base, panel, columns, chunk))
         given = [f"{{{i}}}" for i in range(len(numbers))]
         given += [f"{name}, {{{i}}}" for i, (name, _) in enumerate(pairs, len(numbers))]
         places = [place for _, place in pairs]
@@ -140,6 +144,36 @@ class Calls:
             *places,
             reads=tuple(reads),
         )
+
+    def _streams(self, rows: int, copying: bool) -> tuple[Stream, ...]:
+        return self.plan.streams if rows == len(self.plan.runs.rows) and not copying else ()
+
+    def _next(
+        self,
+        stream: Stream,
+        b: Sequence[Expr],
+        base: Expr,
+        panel: Expr,
+        columns: Span,
+        chunk: Chunk | None,
+    ) -> tuple[str, Expr]:
+        """What a tile asks for of a stream: memory, and where its part begins."""
+        plan, operands, width = self.plan, self.operands, self.plan.width
+        number = (panel - columns[0]) // width
+        if chunk is not None:
+            panels = (columns[1] - columns[0] + (width - 1)) // width
+            number = self.writer.let(self.number * panels, "number") + number
+        first = as_index(0) if not stream.pitch else columns[0]
+        if stream.operand:
+            assert plan.b_source is not None
+            buffer, start = plan.b_source.buffer, operands.b_source_offset(b, first, chunk)
+        else:
+            start = operands.a_offset(b, base if chunk is None else first, chunk)
+            buffer = operands.a
+        start = self.writer.let(start + stream.ahead, "next")
+        if stream.pitch:
+            return buffer, start + number * plan.k_elements // stream.calls * stream.pitch
+        return buffer, start + number * (stream.pace * plan.k_elements)
 
     def _last_column(self, valid: int) -> int:
         """Elements from the first column of a tile to its last one, in B."""
@@ -164,7 +198,8 @@ class Calls:
             panel = (plan.width, number(product(self.rule.k)) * plan.width)
         loops = plan.copy_loops if copying else plan.loops
         asked = (plan.asked or UNROLL) if self._ahead(rows, copying) else 0
-        more = f", {panel}, {asked}, {self.in_memory}"
+        paces = tuple(stream.pace for stream in self._streams(rows, copying))
+        more = f", {panel}, {asked}, {self.in_memory}" + (f", {paces}" if paces else "")
         return self.writer.define(
             f"{'copying' if copying else 'tile'}_{rows}x{valid}",
             f"product_tile({plan.dtype!r}, {plan.lanes}, {valid}, {plan.runs.rows[:rows]}, "

@@ -71,6 +71,23 @@ Loop = tuple[int | None, *tuple[int, ...]]
 
 
 @frozen
+class Stream:
+    """Memory that tiles ask the cache for, because tiles after them read it first."""
+
+    operand: int
+    """0: A, 1: B."""
+    pace: int
+    """Elements for every step of k."""
+    ahead: int
+    """Elements from the tiles' own part of the operand to the one that is asked for."""
+    pitch: int = 0
+    """0: the parts that tiles ask for lie one behind the other. Else each is in a row of k, and
+    rows lie as many elements apart."""
+    calls: int = 0
+    """Tiles that the rows are shared out among."""
+
+
+@frozen
 class Plan:
     """The choices for one contraction."""
 
@@ -100,6 +117,8 @@ class Plan:
     """Elements of a packed row of A."""
     a_by_k: bool
     """Whether A is packed with its rows side by side: element (k, row), not (row, k)."""
+    a_tiles: int
+    """Tiles of rows for which A is packed together."""
     cut: Cut | None
     """None: k is whole."""
     clips: tuple[Clip, ...]
@@ -121,3 +140,5 @@ class Plan:
     """Whether tiles ask for B, which is read in place, ahead."""
     shared: str
     """`"b"`, `"m"` or `"n"`."""
+    streams: tuple[Stream, ...] = ()
+    """What tiles of all rows ask for besides."""

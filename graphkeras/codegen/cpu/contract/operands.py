@@ -88,7 +88,7 @@ class Operands:
             self.view_source = find_source(x, lambda at: at, [rank], lowering.operands)
             """Where the operand of a view lies, if it lies somewhere at strides."""
         else:
-            elements = rows * (plan.k_elements if plan.a_by_k else plan.a_pitch)
+            elements = rows * (plan.k_elements * plan.a_tiles if plan.a_by_k else plan.a_pitch)
             self.a = add(plan.dtype, elements, plan.itemsize, "a")
         if plan.b is Form.IN_PLACE:
             assert plan.b_source is not None
@@ -273,6 +273,26 @@ class Operands:
             index, conditions = self.rule.lhs(b, m, k)
             element = self.lowering.factor(self.hero.inputs[0], index, conditions)
             writer.store(self.a, place, element)
+
+    def pack_tiles(self, b: Sequence[Expr], row: Expr, rows: Expr, chunk: Chunk | None) -> None:
+        """Packs the rows of several tiles, which are neighbours in memory: line by line of k."""
+        writer, plan, height = self.writer, self.plan, len(self.plan.runs.rows)
+
+        def copy(first: Expr, count: Expr, k: Sequence[Expr], place: Expr) -> None:
+            with writer.loop(0, count, "r") as r:
+                m = split_offset(row + first + r, self.rule.m)
+                index, conditions = self.rule.lhs(b, m, k)
+                element = self.lowering.factor(self.hero.inputs[0], index, conditions)
+                writer.store(self.a, place + r, element)
+
+        with ExitStack() as loops:
+            whole = writer.let(rows // height, "tiles")
+            k, step = self._block_of_k(loops, chunk)
+            with writer.loop(0, whole, "t") as t:
+                place = writer.let(t * (height * plan.k_elements) + step * height, "to")
+                copy(t * height, as_index(height), k, place)
+            place = writer.let(whole * (height * plan.k_elements) + step * height, "to")
+            copy(whole * height, rows - whole * height, k, place)
 
     def pack_b(self, b: Sequence[Expr], columns: tuple[Expr, Expr], chunk: Chunk | None) -> None:
         """Packs a block of columns, where B is packed or copied."""

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from math import lcm
 
 from graphkeras.codegen.columns import loop_over_columns
@@ -260,7 +261,7 @@ class _Product:
                 if plan.sweep:
                     place = (index - rows[0]) // unit * plan.asked + number(product(self.rule.k))
                     self.calls.next_panel = writer.let(place * plan.width, "ahead")
-                self.operands.pack_a(b, tile.flat, tile.valid, None)
+                tile = self._packed(b, tile, index, rows, None)
                 line = self._line(b, tile, columns, as_index(0))
                 self._panels(b, tile, columns, line, None, copying)
                 self._epilogue(b, tile, columns, line)
@@ -344,7 +345,8 @@ class _Product:
                 if self.plan.clips:
                     self._clipped(b, tile, columns, line, chunk)
                     continue
-                self.operands.pack_a(b, tile.flat, tile.valid, chunk)
+                self.calls.number = self._number(index, rows)
+                tile = self._packed(b, tile, index, rows, chunk)
                 self._panels(b, tile, columns, line, chunk, copying)
 
     def _clipped(
@@ -396,6 +398,28 @@ class _Product:
         if number(runs.extent) % self.rows:
             valid = writer.let(least(valid, as_index(runs.extent) - first), "valid")
         return Rows(position, first, flat, writer.let(base, "base"), valid)
+
+    def _number(self, index: Expr, rows: Span) -> Expr:
+        """Which tile of some rows `index` is."""
+        unit = self.rows if self.plan.runs.per_unit is None else 1
+        return self.writer.let((index - rows[0]) // unit, "number")
+
+    def _packed(
+        self, b: Sequence[Expr], tile: Rows, index: Expr, rows: Span, chunk: Chunk | None
+    ) -> Rows:
+        """A tile whose rows of A are there, if A is packed: with those of the tiles behind it."""
+        plan, writer = self.plan, self.writer
+        if plan.a_tiles == 1:
+            self.operands.pack_a(b, tile.flat, tile.valid, chunk)
+            return tile
+        left = rows[1] - index
+        if plan.runs.per_unit is not None:
+            left = least(left * self.rows, as_index(plan.runs.extent) - tile.first)
+        slot = writer.let(self._number(index, rows) % plan.a_tiles, "slot")
+        with writer.when(slot < 1):
+            count = writer.let(least(as_index(plan.a_tiles * self.rows), left), "rows")
+            self.operands.pack_tiles(b, tile.flat, count, chunk)
+        return replace(tile, base=writer.let(slot * (self.rows * plan.k_elements), "base"))
 
     # ---- tiles
 
