@@ -404,3 +404,25 @@ def test_compile_refuses_other_values() -> None:
     assert str(info.value) == (
         "compile: autotune must be True, False or None (the setting `autotune`), received 'yes'"
     )
+
+
+@pytest.mark.parametrize("lies", [False, True])
+def test_a_kernel_that_gives_other_numbers_is_refused(
+    lies: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    default = compiled(dense(), autotune=False).program.launches[0].kernel.text
+    run = Executable.__call__
+
+    def run_or_lie(self: Executable, arrays: Sequence[Any]) -> tuple[Any, ...]:
+        results = run(self, arrays)
+        honest = not lies or self.program.launches[0].kernel.text == default
+        return results if honest else tuple(array * np.float32(1.1) for array in results)
+
+    def others_are_faster(self: Contest, choices: Sequence[Choices], *_: Any) -> Any:
+        return {choice: 2.0 if choice == BY_MODEL else 1.0 for choice in choices}
+
+    monkeypatch.setattr(Executable, "__call__", run_or_lie)
+    monkeypatch.setattr(Contest, "_times", others_are_faster)
+    executable = compiled(dense())
+    assert bool(executable.tuning.choices) is not lies
+    assert ("gives other numbers than the default one" in caplog.text) is lies
