@@ -367,7 +367,7 @@ def _by_image(node: Node) -> tuple[str, Attrs] | None:
         return None
     bands = next((each for each in (2, 3) if g.y[0] % each == 0), 1)
     cut = len(g.y) == 2 and prod(g.y) >= bands * LEAST_OF_A_BAND * prod(g.kernel)
-    return "conv_kernel_grads", {**node.attrs, "bands": bands if cut and depthwise else 1}
+    return "conv_kernel_grads", {**node.attrs, "bands": bands if cut else 1}
 
 
 # table

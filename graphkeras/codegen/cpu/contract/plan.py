@@ -27,6 +27,7 @@ from graphkeras.codegen.cpu.contract.cuts import (
     K_CHUNK,
     K_CHUNK_IN_MEMORY,
     K_WHOLE,
+    POSITIONS_WHOLE,
     PRODUCT_WHOLE,
     cut_in_chunks,
     nest,
@@ -132,7 +133,8 @@ class _Planner:
         columns = product(rule.n)
         self.columns = columns if isinstance(columns, int) else None
         self.known = number(product([d for d in rule.m if isinstance(d, int)]))
-        whole = choices.k_steps or (K_WHOLE if rule.view else PRODUCT_WHOLE)
+        longest = PRODUCT_WHOLE if len(rule.k) == 1 else POSITIONS_WHOLE
+        whole = choices.k_steps or (K_WHOLE if rule.view else longest)
         self.cut = cut_in_chunks(rule, whole, choices.k_steps or self._chunk())
         self.clips: tuple[Clip, ...] = ()
         self.layout: Layout | None = None
