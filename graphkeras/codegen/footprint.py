@@ -44,7 +44,7 @@ from graphkeras.codegen.spans import (
     number,
 )
 from graphkeras.ir.dims import Dim
-from graphkeras.ir.scalar import CLIPPED, INDEX, Apply, Const, Expr, Load, RuntimeSize, Var
+from graphkeras.ir.scalar import BOTH, CLIPPED, INDEX, Apply, Const, Expr, Load, RuntimeSize, Var
 from graphkeras.ir.types import TensorType
 
 Scope = dict[str, Form]
@@ -92,6 +92,8 @@ class _Walk:
         self.buffers = {name: (i, types[i]) for i, name in enumerate(names)}
         lets = Counter(s.variable.name for s in statements(kernel.body) if isinstance(s, Let))
         self.changing = {name for name, count in lets.items() if count > 1}
+        self.conditions: dict[str, Expr] = {}
+        """What the names of conditions stand for."""
         self.found: dict[object, Access] = {}
         self._quotients: dict[object, Atom] = {}
 
@@ -106,6 +108,8 @@ class _Walk:
             form = self.form(s.value, scope) if s.value.dtype == INDEX else None
             if form is not None and s.variable.name not in self.changing:
                 scope[s.variable.name] = form
+            if s.value.dtype == "bool" and s.variable.name not in self.changing:
+                self.conditions[s.variable.name] = s.value
         elif isinstance(s, Store):
             self._reads(s.offset, scope)
             self._reads(s.value, scope)
@@ -141,8 +145,14 @@ class _Walk:
             self._access(reach.buffer, reach.writes, offset)
 
     def _narrowed(self, condition: Expr, scope: Scope) -> Scope:
-        """The scope where a condition holds: it bounds the newest variable it has."""
-        if not isinstance(condition, Apply) or condition.template not in _AT_LEAST:
+        """The scope where a condition holds: it bounds the newest variables it has."""
+        if isinstance(condition, Var) and condition.name in self.conditions:
+            return self._narrowed(self.conditions[condition.name], scope)
+        if not isinstance(condition, Apply):
+            return dict(scope)
+        if condition.template == BOTH:
+            return self._narrowed(condition.args[1], self._narrowed(condition.args[0], scope))
+        if condition.template not in _AT_LEAST:
             return dict(scope)
         a, b = (self.form(arg, scope) for arg in condition.args)
         if a is None or b is None:
@@ -151,12 +161,12 @@ class _Walk:
         inner = dict(scope)
         for side in _alternatives(more):
             room = side.plus(less, -1).plus(number(-gap))
-            counters = [x for x, f in room.terms if f == -1 and isinstance(x, Between)]
-            if counters:
-                old = max(counters, key=lambda atom: atom.order)
-                last = atom_form(Extreme(old.last, room.plus(atom_form(old)), least=True))
-                new = atom_form(Between(old.first, last)).terms[0][0]
-                inner = {name: form.replaced(old, new) for name, form in inner.items()}
+            for sign in (-1, 1):
+                counters = [x for x, f in room.terms if f == sign and isinstance(x, Between)]
+                if counters:
+                    old = max(counters, key=lambda atom: atom.order)
+                    new = _bounded(old, room, sign)
+                    inner = {name: form.replaced(old, new) for name, form in inner.items()}
         return inner
 
     def _reads(self, expr: Expr, scope: Scope) -> None:
@@ -213,6 +223,13 @@ class _Walk:
         key = (frozenset(dividend.terms), dividend.constant, divisor)
         atom = self._quotients.setdefault(key, Quotient(dividend, divisor))
         return atom_form(atom)
+
+
+def _bounded(counter: Between, room: Form, sign: int) -> Between:
+    """A counter of which `room` has `sign`, where `room` is not negative."""
+    end = number(0).plus(room, -sign).plus(atom_form(counter))
+    limit = atom_form(Extreme(counter.last if sign < 0 else counter.first, end, least=sign < 0))
+    return Between(counter.first, limit) if sign < 0 else Between(limit, counter.last)
 
 
 def _alternatives(form: Form) -> tuple[Form, ...]:

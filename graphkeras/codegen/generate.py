@@ -58,7 +58,7 @@ def _launch(position: int, node: Node, plan: MemoryPlan, choices: Choices) -> tu
     kernel = _lowering(node, operands, results, choices).run()
     arguments: list[Argument] = [*names]
     if kernel.scratch:
-        arguments += [Buffer(Place.SCRATCH), Buffer(Place.SCRATCH_BYTES)]
+        arguments += map(Buffer, (Place.SCRATCH, Place.SCRATCH_BYTES, Place.SLICES))
     arguments.extend(Size.symbol(name) for name in kernel.symbols)
     chosen = [] if choices == BY_MODEL else [f"chosen by timing: {choices}"]
     comment = "\n".join([f"{node.loc.phase}: {node.loc}", *chosen, *kernel.comments])

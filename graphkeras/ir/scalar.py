@@ -21,6 +21,8 @@ INDEX = "int64"
 """Dtype of every index."""
 SUM = "({0} + {1})"
 PRODUCT = "({0} * {1})"
+BOTH = "({0} and {1})"
+"""Template of two conditions that hold."""
 CLIPPED = "max(min({0}, {1}), {T}(0))"
 """Template of an index that data give, held inside `0 .. {1}`: what is read there is bounded."""
 
@@ -225,5 +227,5 @@ def conjunction(conditions: Sequence[Expr]) -> Expr | None:
         return None
     result = conditions[0]
     for condition in conditions[1:]:
-        result = Apply("bool", "({0} and {1})", (result, condition))
+        result = Apply("bool", BOTH, (result, condition))
     return result

@@ -62,6 +62,7 @@ from graphkeras.passes.fusion_kernel import (
     sibling_reductions,
     worth_rows,
 )
+from graphkeras.passes.fusion_order import sums_last
 from graphkeras.passes.fusion_written import written_values
 
 MAX_OUTPUTS = 8
@@ -410,7 +411,7 @@ class _Fusion:
 
         for kernel in sorted(self._kernels(), key=lambda k: k.order):
             visit(kernel)
-        return order
+        return sums_last(order, self._operands)
 
     def _body(self, kernel: Kernel, outputs: list[Value]) -> tuple[Graph, list[Value]]:
         """The nodes of a kernel as a graph of its own, and the outer values it reads."""

@@ -8,10 +8,12 @@ few of them; a sum to one number has one::
     x[N,H,W,C] ── sum over H,W ──► [N,C] ── sum over N ──► [C]
                   shared by N                little left
 
-The gradient of the kernel of a depthwise convolution is such a sum too, over all positions of y,
-and one image has bands of lines for several threads::
+The gradient of the kernel of a convolution is such a sum too, over all positions of y. Where the
+kernel is small beside an image, or depthwise, it is split alike, the latter by bands of lines for
+several threads. Threads that share a small kernel's elements read all of x and dy each, and nine
+taps do not fall in equal shares::
 
-    conv_kernel_grad ──► conv_kernel_grads [N,bands,*K,1,C] ── sum over N, bands ──► [*K,1,C]
+    conv_kernel_grad ──► conv_kernel_grads [N,bands,*K,C,O] ── sum over N, bands ──► [*K,C,O]
 
 The parts depend on shapes only, never on how many threads there are: neither do the bits of the
 result. Adding parts of equal size also loses less to rounding than one long sum.

@@ -36,7 +36,7 @@ class _Span(NamedTuple):
 
 
 _Memory = tuple[Place, int]
-_Spans = dict[_Memory, list[_Span]]
+Spans = dict[_Memory, list[_Span]]
 
 _NOTHING = (0, 0)
 
@@ -53,13 +53,13 @@ def find_barriers(
         team: Number of threads.
     """
     needed = [True] * len(launches)
-    written = _written(launches)
-    group: _Spans = {}
+    changed = written(launches)
+    intervals, group = Intervals(sizes), Spans()
     open_group = False
     for row, launch in enumerate(launches):
-        spans = _touched(launch, written, sizes, layout, team)
+        spans = touched(launch, changed, intervals, layout, team)
         if row > 0:
-            needed[row - 1] = spans is None or not open_group or _collide(group, spans)
+            needed[row - 1] = spans is None or not open_group or collide(group, spans)
             if needed[row - 1]:
                 group = {}
         open_group = spans is not None
@@ -70,12 +70,33 @@ def find_barriers(
     return needed
 
 
+class Intervals:
+    """What threads touch, for some sizes; launches of one kernel share what was found out.
+
+    Args:
+        sizes: Values of the run-time sizes.
+    """
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self.sizes = sizes
+        self._known: dict[tuple[object, ...], list[tuple[Access, int, int]]] = {}
+
+    def of(self, launch: Launch, tid: int, team: int) -> list[tuple[Access, int, int]]:
+        """As `Footprint.intervals`."""
+        assert launch.footprint is not None
+        counts = (access.count for access in launch.footprint.accesses)
+        key = (launch.kernel.text, tid, team, *counts)
+        if key not in self._known:
+            self._known[key] = launch.footprint.intervals(tid, team, self.sizes)
+        return self._known[key]
+
+
 def _memory(buffer: Buffer) -> _Memory:
     """Buffers of the arena may lie on each other; others never do."""
     return (buffer.place, 0 if buffer.place is Place.ARENA else buffer.index)
 
 
-def _written(launches: Sequence[Launch]) -> set[_Memory]:
+def written(launches: Sequence[Launch]) -> set[_Memory]:
     """Memory that some launch writes: the rest needs no look."""
     found: set[_Memory] = set()
     for launch in launches:
@@ -86,27 +107,29 @@ def _written(launches: Sequence[Launch]) -> set[_Memory]:
     return found
 
 
-def _touched(
+def touched(
     launch: Launch,
-    written: set[_Memory],
-    sizes: Mapping[str, int],
+    changed: set[_Memory],
+    intervals: Intervals,
     layout: Layout,
     team: int,
-) -> _Spans | None:
-    """What a launch touches of `written`; None where that is not known."""
+) -> Spans | None:
+    """What a launch touches of `changed`; None where that is not known."""
     if launch.footprint is None:
         return None
     asked = {
         i
         for i, buffer in enumerate(launch.arguments)
-        if isinstance(buffer, Buffer) and _memory(buffer) in written
+        if isinstance(buffer, Buffer) and _memory(buffer) in changed
     }
     by_access: dict[int, tuple[Access, list[tuple[int, int]]]] = {}
     for tid in range(team):
-        for access, start, stop in launch.footprint.intervals(tid, team, sizes, asked):
+        for access, start, stop in intervals.of(launch, tid, team):
+            if access.argument not in asked:
+                continue
             _, places = by_access.setdefault(id(access), (access, [_NOTHING] * team))
             places[tid] = (start, stop)
-    spans: _Spans = {}
+    spans: Spans = {}
     for access, places in by_access.values():
         buffer = launch.arguments[access.argument]
         assert isinstance(buffer, Buffer)
@@ -118,7 +141,7 @@ def _touched(
     return spans
 
 
-def _collide(group: _Spans, spans: _Spans) -> bool:
+def collide(group: Spans, spans: Spans) -> bool:
     """Whether two threads touch the same memory and one of them writes it."""
     return any(
         (a.writes or b.writes) and a.start < b.stop and b.start < a.stop and _cross(a, b)

@@ -79,11 +79,14 @@ class Slots:
         of: dict[Place, dict[int, list[int]]] = {place: {} for place in Place}
         dims: dict[Dim, list[int]] = {}
         self.starts: list[int] = []
+        self.slices: list[tuple[int, int]] = []
         self.count = 0
-        for launch in program.launches:
+        for row, launch in enumerate(program.launches):
             self.starts.append(self.count)
             for argument in launch.arguments:
-                if isinstance(argument, Buffer):
+                if argument == Buffer(Place.SLICES):
+                    self.slices.append((row, self.count))
+                elif isinstance(argument, Buffer):
                     of[argument.place].setdefault(argument.index, []).append(self.count)
                 else:
                     dims.setdefault(argument, []).append(self.count)
@@ -159,10 +162,10 @@ class Context:
         self._argv = np.zeros(max(slots.count, 1), np.int64)
         begin = address_of(self._argv)
         rows = [
-            (kernel, begin + 8 * start, 0)
+            (kernel, begin + 8 * start, 0, 1, 1)
             for kernel, start in zip(kernels, slots.starts, strict=True)
         ]
-        self.job = Job(np.array(rows, np.int64).reshape(-1, 3), threads)
+        self.job = Job(np.array(rows, np.int64).reshape(-1, 5), threads)
         for index, positions in slots.constants.items():
             self._argv[positions] = constants[index]
         self._footprints = [launch.footprint for launch in program.launches]
@@ -299,8 +302,12 @@ class Context:
         self.job.limit(self._most_threads if any(grains) else 1)
         # A sleeping worker that takes longer to come than it would save is not waited for.
         self.job.wait_at_most(sum(grains) * GRAIN_NANOSECONDS // 2)
-        if self.job.team > 1 and self._planned is not None:
-            self.job.table[:, 2] = self._free_teams(sizes, self._planned, self.job.team)
+        if any(grains) and self._planned is not None:
+            self.job.table[:, 2:] = self._free_teams(sizes, self._planned, self.job.team)
+        else:
+            self.job.table[:, 3:] = 1
+        for row, slot in self._slots.slices:
+            self._argv[slot] = self.job.table[row, 3]
 
     def _attach(self, pool: Pool | None) -> None:
         threads = pool.threads if pool else 1

@@ -26,6 +26,7 @@ from graphkeras.runtime.barriers import find_barriers
 from graphkeras.runtime.batches import Feeder, Rows
 from graphkeras.runtime.context import Binding, Context, Slots, address_of, aligned_arrays
 from graphkeras.runtime.signature import Shapes, Signature
+from graphkeras.runtime.slices import find_slices
 
 if TYPE_CHECKING:
     from graphkeras.runtime.profile import Profile
@@ -243,8 +244,10 @@ class Executable:
         """For each launch the team that needs no barrier behind it: `team`, or 0 for none."""
 
         def found() -> Array:
-            needed = find_barriers(self.program.launches, sizes, self.layout(planned), team)
-            return np.where(needed, 0, team)
+            launches, layout = self.program.launches, self.layout(planned)
+            needed = find_barriers(launches, sizes, layout, team)
+            slices = find_slices(launches, sizes, layout, team, needed)
+            return np.column_stack([np.where(needed, 0, team), np.array(slices).reshape(-1, 2)])
 
         key = (*sorted(sizes.items()), *sorted(planned.items()), team)
         return _remembered(self._teams, key, found)

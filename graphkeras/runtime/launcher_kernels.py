@@ -1,8 +1,9 @@
 """The launcher: runs a table of kernels on a team of threads. Compiled as kernels are.
 
-A table has a row of three int64 for each launch: address of the kernel, address of its argv,
-and the team that may go on to the next row at once. Threads of any other team wait for each
-other there.
+A table has a row of five int64 for each launch: address of the kernel, address of its argv,
+the team that may go on to the next row at once, the slices that each thread runs (`slices.py`), and
+how many rows from it on take turns, where the team is that one. Threads of any other team wait for
+each other behind every row.
 
 A profile has three int64 for each thread and row: nanoseconds at which the kernel begins, at
 which it ends, and at which the thread goes on.
@@ -69,6 +70,8 @@ ROUND = 8
 
 SEALED = 1 << 31
 COUNT = SEALED - 1
+ROW = 5 * 8
+"""Bytes of a row of a table."""
 PAUSES = 2000
 """Turns of a waiting loop before it offers the core to others."""
 
@@ -104,22 +107,57 @@ def barrier(pool: int, tid: int, team: int, stamp: int) -> None:
         place += ROUND
 
 
+def run_rows(table: int, start: int, stop: int, tid: int, team: int) -> None:
+    """Rows that take turns, slice by slice."""
+    slices = int64_at(table + ROW * start)[3]
+    for part in range(tid * slices, (tid + 1) * slices):
+        for row in range(start, stop):
+            launch_row = int64_at(table + ROW * row)
+            call_kernel(launch_row[0], part, team * slices, launch_row[1])
+
+
+def run_profiled(table: int, start: int, stop: int, profile: int, tid: int, team: int) -> None:
+    """As `run_rows`, with times as if each row had run all its slices at once."""
+    slices = int64_at(table + ROW * start)[3]
+    begin = nanoseconds()
+    for row in range(start, stop):
+        int64_at(profile + 24 * row)[1] = 0
+    for part in range(tid * slices, (tid + 1) * slices):
+        for row in range(start, stop):
+            launch_row = int64_at(table + ROW * row)
+            times = int64_at(profile + 24 * row)
+            now = nanoseconds()
+            call_kernel(launch_row[0], part, team * slices, launch_row[1])
+            times[1] = times[1] + nanoseconds() - now
+    for row in range(start, stop):
+        times = int64_at(profile + 24 * row)
+        times[0] = begin
+        begin += times[1]
+        times[1] = begin
+        times[2] = begin
+
+
 def run_table(
     pool: int, table: int, rows: int, profile: int, tid: int, team: int, stamp: int
 ) -> None:
     """What one thread does: every row of the table, in order."""
-    for row in range(rows):
-        launch_row = int64_at(table + 24 * row)
-        times = int64_at(profile + 24 * (rows * tid + row))
+    row = 0
+    while row < rows:
+        first = int64_at(table + ROW * row)
+        stop = row + 1
+        if team == first[2]:
+            stop = row + first[4]
         if profile != 0:
-            times[0] = nanoseconds()
-        call_kernel(launch_row[0], tid, team, launch_row[1])
+            run_profiled(table, row, stop, profile + 24 * rows * tid, tid, team)
+        else:
+            run_rows(table, row, stop, tid, team)
+        last = int64_at(table + ROW * (stop - 1))
+        if team != last[2] and team > 1 and stop < rows:
+            barrier(pool, tid, team, stamp + stop)
         if profile != 0:
-            times[1] = nanoseconds()
-        if team != launch_row[2] and team > 1 and row + 1 < rows:
-            barrier(pool, tid, team, stamp + row + 1)
-        if profile != 0:
+            times = int64_at(profile + 24 * (rows * tid + stop - 1))
             times[2] = nanoseconds()
+        row = stop
 
 
 def sleep_until_launch(pool: int, last: int, awake: int, futex: int) -> int:

@@ -112,7 +112,7 @@ class Job:
     """A launch table, and how it is to be run.
 
     Args:
-        table: int64 array of shape `(launches, 3)`; see `launcher_kernels`.
+        table: int64 array of shape `(launches, 5)`; see `launcher_kernels`.
         threads: Largest team; None for all threads of the pool.
     """
 
@@ -133,7 +133,7 @@ class Job:
             argv: Address of its arguments.
             pool: The pool to run on.
         """
-        job = Job(np.vstack([[(kernel, argv, 0)], self.table]), self.threads)
+        job = Job(np.vstack([[(kernel, argv, 0, 1, 1)], self.table]), self.threads)
         job.attach(pool)
         job.wait_at_most(int(self._fields[5]))
         return job

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from itertools import permutations
+from itertools import count, permutations
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,8 @@ class Machine:
                 argv.append(self.scratch.ctypes.data)
             elif argument.place is Place.SCRATCH_BYTES:
                 argv.append(self.program.scratch_bytes)
+            elif argument.place is Place.SLICES:
+                argv.append(1)
             else:
                 argv.append(self.piece(argument).ctypes.data)
         KERNEL(self.kernels[row])(tid, team, np.array(argv, np.int64).ctypes.data)
@@ -296,15 +298,17 @@ def test_kernels_that_share_operands_only_need_none() -> None:
     assert chain.barriers(480) == [False, False]
 
 
+_texts = count()
+
+
 class _Hand:
     """Launches made by hand over arena buffers of N rows of 4 bytes."""
-
-    source = KernelSource("hand", "")
 
     def launch(self, *touched: tuple[Buffer, bool, Form | None], multiple: int = 1) -> Launch:
         accesses = tuple(Access(i, w, form, N, 4) for i, (_, w, form) in enumerate(touched))
         footprint = Footprint(accesses, N, N, 1, multiple)
-        return Launch(self.source, tuple(b for b, _, _ in touched), 0, footprint)
+        source = KernelSource("hand", str(next(_texts)))
+        return Launch(source, tuple(b for b, _, _ in touched), 0, footprint)
 
 
 def layout(*offsets: int) -> Layout:
@@ -351,7 +355,7 @@ def test_the_cut_of_the_rows_counts() -> None:
 def test_a_kernel_that_is_not_understood_stands_alone() -> None:
     hand = _Hand()
     known = hand.launch((ARENA[0], True, ROW))
-    unknown = Launch(hand.source, (ARENA[1],), 0)
+    unknown = Launch(KernelSource("hand", ""), (ARENA[1],), 0)
     rows = [known, unknown, known, known]
     assert find_barriers(rows, {"N": 8}, layout(0, 64), 2) == [True, True, False, False]
 

@@ -274,6 +274,7 @@ def run_parts(
         Place.OUTPUT: [result.ctypes.data],
         Place.SCRATCH: [scratch.ctypes.data + -scratch.ctypes.data % 64],
         Place.SCRATCH_BYTES: [program.scratch_bytes],
+        Place.SLICES: [1],
     }
     arguments = [
         places[a.place][a.index] if isinstance(a, Buffer) else evaluate(a, sizes)

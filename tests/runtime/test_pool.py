@@ -25,7 +25,7 @@ class Probe:
         a, b, c = (self.words[i:].ctypes.data for i in (0, 8, 16))
         self.argv = [np.array(row) for row in ([a, 0, 0], [a, b, c], [a, c, 0])]
         kernels = zip((count, check, rebase), self.argv, strict=True)
-        rows = [(kernel, argv.ctypes.data, 1) for kernel, argv in kernels]
+        rows = [(kernel, argv.ctypes.data, 1, 1, 1) for kernel, argv in kernels]
         self.job = Job(np.array(rows * rounds))
 
     @property
@@ -129,7 +129,7 @@ def test_a_busy_machine(team):
     (address,) = kernel_cache.load([spin])
     x, y = np.zeros(4_000_000, np.float32), np.zeros(4_000_000, np.float32)
     argv = np.array([x.ctypes.data, y.ctypes.data, x.size])
-    burner = Job(np.array([(address, argv.ctypes.data, 0)]))
+    burner = Job(np.array([(address, argv.ctypes.data, 0, 1, 1)]))
     burner.attach(None)
     done = threading.Event()
 

@@ -45,12 +45,13 @@ class _Printer:
             self._line(1, f"{buffer.name} = {buffer.dtype}_at(argv[{position}])")
             position += 1
         if kernel.scratch:
-            self._line(1, f"scratch = argv[{position}] + tid * argv[{position + 1}]")
+            self._line(1, f"thread = udiv(tid, argv[{position + 2}])")
+            self._line(1, f"scratch = argv[{position}] + thread * argv[{position + 1}]")
             offset = 0
             for buffer, size in kernel.scratch:
                 self._line(1, f"{buffer.name} = {buffer.dtype}_at(scratch + {offset})")
                 offset += size
-            position += 2
+            position += 3
         for symbol in kernel.symbols:
             self._line(1, f"{symbol} = argv[{position}]")
             position += 1

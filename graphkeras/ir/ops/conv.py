@@ -36,6 +36,7 @@ from graphkeras.ir.op import (
     Sample,
     Sizes,
     View,
+    get_op,
     register,
 )
 from graphkeras.ir.ops.common import (
@@ -333,8 +334,8 @@ def kernel_grad_contraction(g: Geometry, images: Dim, bands: int = 0) -> Contrac
         lhs=lhs,
         rhs=rhs,
         out=out,
-        # Only tiles of single channels know an image in the batch.
-        view=_view(g, images, place) if not bands or channels == filters == 1 else None,
+        # Tiles of channels know whole images in the batch only.
+        view=_view(g, images, place) if bands < 2 or channels == filters == 1 else None,
     )
 
 
@@ -344,30 +345,42 @@ LEAST_POSITIONS = 4
 LEAST_OF_A_BAND = 16
 """Positions of y in a band, for each tap: 2 % more to write and read. At half of it 32 images of
 14x14x256 took a tenth longer."""
-
-
 POINTWISE = 64
 """Elements of x and dy in an image for each of a kernel of one tap: 56x56x64, 98 of them, take
 29 % less time image by image, 28x28x128, 12 of them, 17 % more."""
+SMALL_PART, WHOLE_ROWS = 4, 8
+"""The same for each of a kernel of more taps, and its least channels."""
 
 
 def _by_image(node: Node) -> tuple[str, Attrs] | None:
-    """Gradients of depthwise kernels with few taps, and of small ones of one tap: by images, bands.
+    """Gradients of kernels small beside an image: threads share images, or bands of them.
 
     Two threads share a single image, too, by its bands: 50 us for 56x56x64, and 22 for 28x28x128,
     where sharing channels took 68 and 33 in the same run, as long as one thread.
     """
     g = _kernel_grad_geometry([v.type for v in node.inputs], node.attrs)
-    depthwise = 1 < g.groups == g.channels == g.filters
-    read = prod(g.y) * (g.channels + g.filters)
-    pointwise = prod(g.kernel) == g.groups == 1 and read >= POINTWISE * g.channels * g.filters
-    few = prod(g.kernel) <= min(MOST_TAPS, prod(g.y) // LEAST_POSITIONS)
-    dilated = max(*g.lhs_dilation, *g.rhs_dilation) > 1
-    if not (pointwise or (depthwise and few)) or dilated or node.inputs[0].type.shape[0] == 1:
+    if max(*g.lhs_dilation, *g.rhs_dilation) > 1 or node.inputs[0].type.shape[0] == 1:
+        return None
+    depthwise, taps = 1 < g.groups == g.channels == g.filters, prod(g.kernel)
+    few = taps <= min(MOST_TAPS, prod(g.y) // LEAST_POSITIONS)
+    if not (few if depthwise else g.groups == 1 and _is_small(g, node.inputs[1].producer)):
         return None
     bands = next((each for each in (2, 3) if g.y[0] % each == 0), 1)
-    cut = len(g.y) == 2 and prod(g.y) >= bands * LEAST_OF_A_BAND * prod(g.kernel)
+    cut = len(g.y) == 2 and prod(g.y) >= bands * LEAST_OF_A_BAND * taps and (depthwise or taps == 1)
     return "conv_kernel_grads", {**node.attrs, "bands": bands if cut else 1}
+
+
+def _is_small(g: Geometry, made_by: Node | None) -> bool:
+    """Whether a kernel is small beside an image.
+
+    Not where dy, made by this node, is mostly zeros: other loops compute these gradients.
+    """
+    kernel = prod(g.kernel) * g.channels * g.filters
+    if prod(g.kernel) == 1:
+        return prod(g.y) * (g.channels + g.filters) >= POINTWISE * kernel
+    sparse = made_by is not None and get_op(made_by.op).scattered is not None
+    read = prod(g.x) * g.channels + prod(g.y) * g.filters
+    return read >= SMALL_PART * kernel and g.channels >= WHOLE_ROWS and not sparse
 
 
 # table

@@ -130,12 +130,16 @@ class Calls:
             given.append(f"{{{len(given)}}}")
             places.append(as_index(ahead) if self.next_panel is None else self.next_panel)
         loops = plan.copy_loops if copying else plan.loops
+        last_b = at_b + self._last_column(valid)
+        if plan.b is Form.IN_PLACE:
+            # Of the block: of a loop in steps the last panel's begin is not known.
+            last_b = operands.b_offset(b, columns[1], columns[0], chunk) - 1
         reads = [
-            self._reach(a, at_a, max(plan.runs.rows[:rows]), 0, loops, counts),
-            self._reach(in_b, at_b, self._last_column(valid), 1, loops, counts),
+            self._reach(a, at_a, at_a + max(plan.runs.rows[:rows]), 0, loops, counts),
+            self._reach(in_b, at_b, last_b, 1, loops, counts),
         ]
         if self.in_memory:
-            # All columns of the block: of a loop in steps the last panel's begin is not known.
+            # Of the block, too.
             last = line + (columns[1] - columns[0]) + ((rows - 1) * self.pitch - 1)
             reads.append(Reach(self.c, line, last, writes=True))
         self.writer.call(
@@ -220,14 +224,13 @@ class Calls:
     def _reach(
         self,
         buffer: str,
-        start: Expr,
-        width: int,
+        first: Expr,
+        last: Expr,
         operand: int,
         loops: Sequence[Loop],
         counts: Sequence[Expr],
     ) -> Reach:
-        """What a tile reads of an operand: `width` more than the start, along all its loops."""
-        first, last = start, start + width
+        """What a tile reads of an operand: from first to last in the first step, and so on."""
         unknown = iter(counts)
         for extent, *strides in loops:
             steps = (next(unknown) if extent is None else as_index(extent)) - 1

@@ -59,20 +59,19 @@ def find_clips(rule: Contraction, shape: Sequence[Dim]) -> tuple[Clip, ...]:
     if view is None or rule.together or max(view.gaps) > 1:
         return ()
     b, m, k = ([Var(INDEX, f"{g}{i}") for i in range(len(rule.m))] for g in "bmk")
-    if len(rule.k) != len(rule.m):
-        return ()
     image, *lines, _ = (linear(index) for index in view.place(b, m, k))
-    rows = rule.m[-1]
-    if image is None or k[0].name not in image or not isinstance(rows, int):
+    before = len(rule.k) - len(lines)
+    if image is None or before < 0 or len(rule.m) != len(lines) + 1:
         return ()
-    if rows < LEAST_CHANNELS:
+    own, rows = (k if before else b)[0].name, rule.m[-1]
+    if own not in image or not isinstance(rows, int) or rows < LEAST_CHANNELS:
         return ()
     clips = []
-    for d, line in enumerate(lines):
-        pixels, positions = shape[d + 1], rule.k[d + 1]
+    for d, line in enumerate(lines, before):
+        pixels, positions = shape[d + 1 - before], rule.k[d]
         assert line is not None
         assert isinstance(pixels, int)
         assert isinstance(positions, int)
-        stride, spread = line[k[d + 1].name], line[m[d].name]
-        clips.append(Clip(pixels, positions, stride, spread, view.low[d]))
+        stride, spread = line[k[d].name], line[m[d - before].name]
+        clips.append(Clip(pixels, positions, stride, spread, view.low[d - before]))
     return tuple(clips)

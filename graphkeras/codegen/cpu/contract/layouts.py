@@ -49,6 +49,8 @@ def lay_out_view(rule: Contraction, cut: Cut | None, together: int) -> LaidOut |
     found = strides(view.place, view.shape, [len(names) for names in groups])
     if image is None or line is None or found is None:
         return None
+    if not {m[0].name, k[0].name} & image.keys():
+        return None
     by_m = m[0].name in image
     step = line[(m if by_m else k)[1].name]
     lines, per_line = number(view.shape[1]), number(product(view.shape[2:]))

@@ -50,10 +50,12 @@ class Chunk:
         """Positions of the dims that a tile does not know: the cut one, or all behind it too."""
         return self.taken or (self.stop - self.first,)
 
-    def clipped(self, clips: Sequence[Clip], taps: Sequence[Expr], writer: KernelWriter) -> Chunk:
-        """The part that exists for some taps."""
+    def clipped(
+        self, clips: Sequence[Clip], taps: Sequence[Expr], cut_lines: bool, writer: KernelWriter
+    ) -> Chunk:
+        """The part that exists for some taps; `cut_lines`: lines are cut and not images."""
         spans = [(clip.first(tap), clip.stop(tap)) for clip, tap in zip(clips, taps, strict=True)]
-        if self.before:
+        if cut_lines:
             ((first, stop), *spans) = spans
             span = greatest(first, self.first), least(stop, self.stop)
             spans.insert(0, (span[0] - self.first, span[1] - self.first))

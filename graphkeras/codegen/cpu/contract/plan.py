@@ -257,8 +257,11 @@ class _Planner:
         rule = self.rule
         whole = not rule.lhs(*self._names("b", "m", "k"))[1]
         clips = () if whole else find_clips(rule, self.a.type.shape)
-        if clips and self.cut is None:
-            self.cut = Cut(0, number(rule.k[0]), number(product(rule.k[1:])))
+        lines = len(clips) == len(rule.k)
+        if clips and (self.cut is None or lines):
+            inner = number(product(rule.k[1:]))
+            chunk = max(1, (self.choices.k_steps or K_CHUNK) // inner)
+            self.cut = Cut(0, chunk if lines else number(rule.k[0]), inner)
         if whole or (clips and self.cut is not None and self.cut.dim <= 1):
             self.clips = clips
             counts = self._counts("b", "m", "k")

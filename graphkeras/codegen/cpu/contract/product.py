@@ -353,7 +353,9 @@ class _Product:
         self, b: Sequence[Expr], tile: Rows, columns: Span, line: Expr, chunk: Chunk
     ) -> None:
         """All tiles of some rows, on the positions of a chunk that exist for their tap."""
-        chunk = chunk.clipped(self.plan.clips, tile.position, self.writer)
+        clips = self.plan.clips
+        lines = len(chunk.before) == len(self.rule.k) - len(clips)
+        chunk = chunk.clipped(clips, tile.position, lines, self.writer)
         some = conjunction([count >= 1 for count in chunk.taken])
         assert some is not None
         with self.writer.when(some):
