@@ -24,7 +24,7 @@ from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim, evaluate
 from graphkeras.ir.op import Array
 from graphkeras.passes.memory import Buffer, Layout, Place
-from graphkeras.runtime.pool import Job, Pool
+from graphkeras.runtime.pool import Job, Pool, row_of
 from graphkeras.runtime.signature import Shapes, Signature
 
 GRAIN_NANOSECONDS = 2000
@@ -162,10 +162,10 @@ class Context:
         self._argv = np.zeros(max(slots.count, 1), np.int64)
         begin = address_of(self._argv)
         rows = [
-            (kernel, begin + 8 * start, 0, 1, 1)
+            row_of(kernel, begin + 8 * start)
             for kernel, start in zip(kernels, slots.starts, strict=True)
         ]
-        self.job = Job(np.array(rows, np.int64).reshape(-1, 5), threads)
+        self.job = Job(rows, threads)
         for index, positions in slots.constants.items():
             self._argv[positions] = constants[index]
         self._footprints = [launch.footprint for launch in program.launches]

@@ -22,7 +22,7 @@ from graphkeras.frozen import frozen
 from graphkeras.ir.op import Array
 from graphkeras.runtime import kernel_cache, pool
 from graphkeras.runtime.context import ALIGNMENT, aligned
-from graphkeras.runtime.pool import Job
+from graphkeras.runtime.pool import Job, row_of
 
 SYSTEM = Path("/sys/devices/system/cpu/cpu0/cache")
 UNKNOWN_CACHES = {"L2": 1 << 20, "L3": 32 << 20}
@@ -189,7 +189,7 @@ class Loop:
         (address,) = kernel_cache.load([source])
         self._argv = np.array(arguments, np.int64)
         self._memory = memory
-        self._job = Job(np.array([(address, self._argv.ctypes.data, 0)], np.int64), threads)
+        self._job = Job([row_of(address, self._argv.ctypes.data)], threads)
         self._job.attach(pool.current())
         self._amount = amount
         self._of_each = of_each

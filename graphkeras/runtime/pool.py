@@ -13,7 +13,7 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -108,18 +108,27 @@ class Pool:
             thread.join(1.0)
 
 
+Row = tuple[int, int, int, int, int]
+"""A row of a launch table; see `launcher_kernels`."""
+
+
+def row_of(kernel: int, argv: int) -> Row:
+    """The row of a kernel, by its address and that of its arguments; all teams wait behind it."""
+    return kernel, argv, 0, 1, 1
+
+
 class Job:
     """A launch table, and how it is to be run.
 
     Args:
-        table: int64 array of shape `(launches, 5)`; see `launcher_kernels`.
+        rows: One for each launch, made by `row_of`.
         threads: Largest team; None for all threads of the pool.
     """
 
-    def __init__(self, table: Array, threads: int | None = None) -> None:
-        self.table = table
+    def __init__(self, rows: Sequence[Sequence[int]], threads: int | None = None) -> None:
+        self.table = np.array(rows, np.int64).reshape(-1, len(row_of(0, 0)))
         self.threads = threads
-        self._fields = np.array([0, table.ctypes.data, len(table), 0, 1, PATIENCE], np.int64)
+        self._fields = np.array([0, self.table.ctypes.data, len(rows), 0, 1, PATIENCE], np.int64)
         self.address = self._fields.ctypes.data
         """Where the native side finds the job."""
         self._launch = _native()["launch"]
@@ -133,7 +142,7 @@ class Job:
             argv: Address of its arguments.
             pool: The pool to run on.
         """
-        job = Job(np.vstack([[(kernel, argv, 0, 1, 1)], self.table]), self.threads)
+        job = Job([row_of(kernel, argv), *self.table.tolist()], self.threads)
         job.attach(pool)
         job.wait_at_most(int(self._fields[5]))
         return job

@@ -13,7 +13,7 @@ from runtime_scripts import Script
 import graphkeras
 from graphkeras import config
 from graphkeras.runtime import kernel_cache, pool
-from graphkeras.runtime.pool import Job, Pool
+from graphkeras.runtime.pool import Job, Pool, row_of
 
 
 class Probe:
@@ -26,7 +26,7 @@ class Probe:
         self.argv = [np.array(row) for row in ([a, 0, 0], [a, b, c], [a, c, 0])]
         kernels = zip((count, check, rebase), self.argv, strict=True)
         rows = [(kernel, argv.ctypes.data, 1, 1, 1) for kernel, argv in kernels]
-        self.job = Job(np.array(rows * rounds))
+        self.job = Job(rows * rounds)
 
     @property
     def violations(self) -> int:
@@ -129,7 +129,7 @@ def test_a_busy_machine(team):
     (address,) = kernel_cache.load([spin])
     x, y = np.zeros(4_000_000, np.float32), np.zeros(4_000_000, np.float32)
     argv = np.array([x.ctypes.data, y.ctypes.data, x.size])
-    burner = Job(np.array([(address, argv.ctypes.data, 0, 1, 1)]))
+    burner = Job([row_of(address, argv.ctypes.data)])
     burner.attach(None)
     done = threading.Event()
 

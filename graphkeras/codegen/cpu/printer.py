@@ -95,7 +95,7 @@ class _Printer:
             self._parallel(level, s)
 
     def _parallel(self, level: int, s: ParallelFor) -> None:
-        extent, name = _text(s.extent), s.variable.name
+        extent, name = _extent(s.extent), s.variable.name
         low, high = (name, s.as_range.name) if s.as_range else (f"{name}_low", f"{name}_high")
         self._line(level, f"parts = min(nthreads, 1 + udiv({_text(s.work)}, {s.grain}))")
         self._line(level, "if tid < parts:")
@@ -113,6 +113,13 @@ class _Printer:
             self._block(level + 2, s.body)
         else:
             self._block(level + 1, s.body)
+
+
+def _extent(expr: Expr) -> str:
+    """An extent, none where it is the size of what is left of too little: `x[1:]` of no samples."""
+    if isinstance(expr, RuntimeSize) and any(factor < 0 for _, factor in expr.size.terms):
+        return f"max({_text(expr)}, 0)"
+    return _text(expr)
 
 
 def _typed(expr: Expr) -> str:
