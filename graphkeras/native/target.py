@@ -37,7 +37,7 @@ class _Level:
 
 
 _X86, _ARM = ("x86_64", "amd64"), ("aarch64", "arm64")
-_LEVELS = {
+LEVELS = {
     "avx512": _Level("x86-64-v4", _X86, ("avx512f", "avx512bw", "avx512dq", "avx512vl")),
     "avx2": _Level("x86-64-v3", _X86, ("avx2", "fma", "bmi2")),
     "neon": _Level("generic", _ARM),  # every 64-bit Arm has it
@@ -56,7 +56,7 @@ def levels() -> tuple[str, ...]:
     machine, features = platform.machine().lower(), llvm.get_host_cpu_features()
     return tuple(
         name
-        for name, level in _LEVELS.items()
+        for name, level in LEVELS.items()
         if machine in level.machines and all(features.get(f) for f in level.needs)
     ) or ("generic",)
 
@@ -76,7 +76,7 @@ def cpu() -> Cpu:
             f"instructions; it runs {', '.join(map(repr, levels()))}\n"
             "  leave GRAPHKERAS_CPU empty for the widest of them"
         )
-    return Cpu(_LEVELS[level].llvm, _WIDE if level == "avx512" else "")
+    return Cpu(LEVELS[level].llvm, _WIDE if level == "avx512" else "")
 
 
 @cache
