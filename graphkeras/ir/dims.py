@@ -183,6 +183,14 @@ def concrete(shape: Iterable[Dim], sizes: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(int(evaluate(dim, sizes)) for dim in shape)
 
 
+def extents(shape: Iterable[Dim], sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """A shape as numbers, where the run-time dimensions may be less than what is cut off.
+
+    A dimension is a polynomial, which is negative there (`x[1:]` of no samples): nothing is left.
+    """
+    return tuple(max(0, dim) for dim in concrete(shape, sizes))
+
+
 def is_static(shape: Iterable[Dim]) -> bool:
     """Whether every dimension is a plain number."""
     return all(isinstance(dim, int) for dim in shape)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from graphkeras.ir.dims import Size
+from graphkeras.ir.dims import Size, concrete
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Array, Kind, get_op
 from graphkeras.ir.types import TensorType
@@ -61,7 +61,7 @@ def _run(graph: Graph, arrays: Sequence[Array], sizes: Mapping[str, int]) -> dic
         except Exception as error:
             raise EvaluationError(f"{_describe(node)}: {error}") from error
         for value, result in zip(node.results, results, strict=True):
-            values[value] = _checked(node, value.type, np.asarray(result), sizes)
+            values[value] = _checked(node, value.type, _cut(node, value, result, sizes), sizes)
     return values
 
 
@@ -73,6 +73,18 @@ def _run_node(node: Node, operands: Sequence[Array], sizes: Mapping[str, int]) -
         raise ValueError("a fused node needs a body")
     inner = _run(node.body, operands, sizes)
     return tuple(inner[output] for output in node.body.outputs)
+
+
+def _cut(node: Node, value: Value, result: Array, sizes: Mapping[str, int]) -> Array:
+    """A result in the size of its type, where an operand has less than no elements in a dimension.
+
+    References see none there, and give as many more: the gradient of `x[1:]` of no samples is a row
+    of padding and a row less than none.
+    """
+    if any(dim < 0 for operand in node.inputs for dim in concrete(operand.type.shape, sizes)):
+        cuts = tuple(slice(extent) for extent in value.type.concrete(sizes))
+        return np.asarray(result)[cuts]
+    return np.asarray(result)
 
 
 def _checked(node: Node, type: TensorType, result: Array, sizes: Mapping[str, int]) -> Array:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from graphkeras.frozen import frozen
-from graphkeras.ir.dims import Dim, Shape, concrete, evaluate, parse_dim, product
+from graphkeras.ir.dims import Dim, Shape, evaluate, extents, parse_dim, product
 
 SHORT = {
     "float32": "f32",
@@ -67,12 +67,8 @@ class TensorType:
         return evaluate(self.numel, sizes) * self.itemsize
 
     def concrete(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """The shape as numbers for the given run-time dimensions.
-
-        A dimension is a polynomial, which may be negative where a size is less than what is cut off
-        (`x[1:]` of no samples): nothing is left then.
-        """
-        return tuple(max(0, dim) for dim in concrete(self.shape, sizes))
+        """The shape as numbers for the given run-time dimensions; see `extents`."""
+        return extents(self.shape, sizes)
 
     def with_shape(self, shape: Shape) -> TensorType:
         """The same dtype with another shape."""

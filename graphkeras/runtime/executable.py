@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -25,6 +26,7 @@ from graphkeras.runtime import kernel_cache, pool
 from graphkeras.runtime.barriers import find_barriers
 from graphkeras.runtime.batches import Feeder, Rows
 from graphkeras.runtime.context import Binding, Context, Slots, address_of, aligned_arrays
+from graphkeras.runtime.cores import available_cores
 from graphkeras.runtime.signature import Shapes, Signature
 from graphkeras.runtime.slices import find_slices
 
@@ -76,7 +78,8 @@ class Executable:
         self._bindings: dict[Shapes, Binding] = {}
         self._layouts: dict[tuple[tuple[str, int], ...], Layout] = {}
         self._teams: dict[tuple[object, ...], Array] = {}
-        self._free: deque[Context] = deque()
+        self._free: deque[Context] = deque(maxlen=_most_idle())
+        self._pool: Callable[[], pool.Pool | None] = _no_pool if threads == 1 else pool.current
         self._state = fork_safe(threading.Lock()) if program.signature.aliases else None
 
     def __call__(self, inputs: Sequence[Array], state: Sequence[Array] = ()) -> tuple[Array, ...]:
@@ -113,13 +116,7 @@ class Executable:
         Raises:
             ShapeError: As for a call.
         """
-        context = self._take_context()
-        try:
-            kept = context.prepare(inputs, (), self._pool(), outputs)
-            context.job.run()
-            del kept
-        finally:
-            self._free.append(context)
+        self._run(inputs, (), outputs)
 
     def forget_state(self) -> None:
         """Lets go of the `state` of past calls, so that its memory can be freed."""
@@ -252,17 +249,15 @@ class Executable:
         key = (*sorted(sizes.items()), *sorted(planned.items()), team)
         return _remembered(self._teams, key, found)
 
-    def _pool(self) -> pool.Pool | None:
-        return None if self.threads == 1 else pool.current()
-
-    def _run(self, inputs: Sequence[Array], state: Sequence[Array]) -> tuple[Array, ...]:
-        # What `_take_context` and `_pool` do, without their calls: half a microsecond of two.
+    def _run(
+        self,
+        inputs: Sequence[Array],
+        state: Sequence[Array],
+        outputs: Sequence[Array] | None = None,
+    ) -> tuple[Array, ...]:
+        context = self._take_context()
         try:
-            context = self._free.pop()
-        except IndexError:
-            context = self._new_context()
-        try:
-            kept = context.prepare(inputs, state, pool.current() if self.threads != 1 else None)
+            kept = context.prepare(inputs, state, self._pool(), outputs)
             context.job.run()
         finally:
             self._free.append(context)
@@ -299,6 +294,16 @@ class Executable:
             for index, slots in self._slots.outputs.items()
         )
         return Binding(sizes, self._slots.size_values(sizes), outputs)
+
+
+@cache
+def _most_idle() -> int:
+    """Contexts kept for the next calls: each has an arena, and a core runs one at a time."""
+    return available_cores()
+
+
+def _no_pool() -> None:
+    return None
 
 
 def _remembered(known: dict[_Key, _Made], key: _Key, make: Callable[[], _Made]) -> _Made:

@@ -101,25 +101,15 @@ class Contest:
         best = min(times, key=times.__getitem__)
         if times[best] >= times[BY_MODEL] * (1 - MARGIN):
             best = BY_MODEL
-        if best != BY_MODEL and not self._gives_the_same(best, arrays):
-            _log.error(
-                "%s: the kernel with %s gives other numbers than the default one, which is kept. "
-                "This is a fault of graphkeras: please report it.",
-                self.node.loc,
-                best,
-            )
-            best = BY_MODEL
+        if best != BY_MODEL:
+            results = (self._results(choices, arrays) for choices in (BY_MODEL, best))
+            if not gives_the_same(self.node, best, *results):
+                best = BY_MODEL
         self._forget_losers(best)
         return Winner(best, times[BY_MODEL], times[best])
 
-    def _gives_the_same(self, choices: Choices, arrays: Sequence[Array]) -> bool:
-        """Whether the default's numbers come out. Positions of maxima may differ where two tie."""
-        expected, received = (
-            Executable(self._program(each))([array.copy() for array in arrays])
-            for each in (BY_MODEL, choices)
-        )
-        pairs = zip(expected, received, strict=True)
-        return all(_is_close(a, b) for a, b in pairs if a.dtype.kind == "f")
+    def _results(self, choices: Choices, arrays: Sequence[Array]) -> Sequence[Array]:
+        return Executable(self._program(choices))([array.copy() for array in arrays])
 
     def _program(self, choices: Choices) -> Program:
         if choices not in self._programs:
@@ -159,6 +149,25 @@ class Contest:
         kept = {_text(self._program(choice)) for choice in (BY_MODEL, best)}
         kernels = [program.launches[0].kernel for program in self._programs.values()]
         kernel_cache.discard([kernel for kernel in kernels if kernel.text not in kept])
+
+
+def gives_the_same(
+    node: Node, choices: Choices, expected: Sequence[Array], received: Sequence[Array]
+) -> bool:
+    """Whether other choices give the default's numbers; where not, the log says so.
+
+    Positions of maxima may differ where two tie.
+    """
+    pairs = zip(expected, received, strict=True)
+    if all(_is_close(a, b) for a, b in pairs if a.dtype.kind == "f"):
+        return True
+    _log.error(
+        "%s: the kernel with %s gives other numbers than the default one, which is kept. "
+        "This is a fault of graphkeras: please report it.",
+        node.loc,
+        choices,
+    )
+    return False
 
 
 def _is_close(expected: Array, received: Array) -> bool:

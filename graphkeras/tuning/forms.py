@@ -12,7 +12,7 @@ their contest is that of winners and product, kernel against kernel (`variants.p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,12 @@ from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
 from graphkeras.codegen.program import KernelSource, Pair, Program
 from graphkeras.frozen import frozen
 from graphkeras.ir.graph import Graph, Node
+from graphkeras.ir.op import Array
 from graphkeras.runtime import kernel_cache
 from graphkeras.runtime.examples import example_arrays
 from graphkeras.runtime.executable import Executable
 from graphkeras.runtime.prepared import PreparedExecutable
-from graphkeras.tuning.contest import LEAST_ROUNDS, MARGIN, MOST_ROUNDS
+from graphkeras.tuning.contest import LEAST_ROUNDS, MARGIN, MOST_ROUNDS, gives_the_same
 from graphkeras.tuning.winners import Winner
 
 SECONDS = 0.3
@@ -86,24 +87,26 @@ class FormContest:
         Raises:
             RuntimeError: Other programs keep the cores busy.
         """
-        seconds = dict(zip(self.pairs, self._times(list(self.pairs.values())), strict=True))
-        default, other = seconds[self._by_model], seconds[not self._by_model]
-        kernel_cache.discard(self.kernels)
-        if other >= default * (1 - MARGIN):
-            return Winner(BY_MODEL, default, default)
-        return Winner(Choices(winograd=not self._by_model), default, other)
-
-    def _times(self, pairs: Sequence[Pair]) -> list[float]:
-        """The least time of a call of each main program, in interleaved rounds."""
         arrays = example_arrays(self.graph, self.sizes)
-        turns = [_timer(pair, arrays) for pair in pairs]
+        pairs = (self.pairs[self._by_model], self.pairs[not self._by_model])
+        turns = [_Turn(pair, arrays) for pair in pairs]
+        default, other = self._times(turns)
+        choices = Choices(winograd=not self._by_model)
+        is_faster = other < default * (1 - MARGIN)
+        if not is_faster or not gives_the_same(self.node, choices, *(t.results() for t in turns)):
+            choices, other = BY_MODEL, default
+        kernel_cache.discard(self.kernels)
+        return Winner(choices, default, other)
+
+    def _times(self, turns: Sequence[_Turn]) -> list[float]:
+        """The least time of a call of each main program, in interleaved rounds."""
         runs: list[list[Any]] = [[] for _ in turns]
         begin = time.perf_counter()
         for count in range(MOST_ROUNDS):
             if count >= LEAST_ROUNDS and time.perf_counter() - begin > SECONDS:
                 break
             for turn, found in zip(turns, runs, strict=True):
-                found.append(turn())
+                found.append(turn.seconds())
         return [float(np.concatenate(found).min(axis=0).sum()) for found in runs]
 
 
@@ -112,11 +115,24 @@ def _launches(pair: Pair) -> Sequence[Any]:
     return [launch for program in programs for launch in program.launches]
 
 
-def _timer(pair: Pair, arrays: Sequence[Any]) -> Callable[[], Any]:
-    """Runs the main program some times: seconds `[run, launch]`."""
-    main = Executable(pair.main)
-    if pair.prepare is None:
-        return lambda: main.launch_seconds(arrays, TURN)
-    both = PreparedExecutable(Executable(pair.prepare), main, pair.constant, pair.sources)
-    given, state = arrays[: pair.constant[0]], arrays[pair.constant[0] :]
-    return lambda: both.launch_seconds(given, state, TURN)
+class _Turn:
+    """The programs of a form, and what they are run on."""
+
+    def __init__(self, pair: Pair, arrays: Sequence[Array]) -> None:
+        main = Executable(pair.main)
+        self.run: Executable | PreparedExecutable = main
+        if pair.prepare is not None:
+            prepare = Executable(pair.prepare)
+            self.run = PreparedExecutable(prepare, main, pair.constant, pair.sources)
+        data = pair.constant[0] if pair.prepare is not None else len(arrays)
+        self.given, self.state = arrays[:data], arrays[data:]
+
+    def results(self) -> Sequence[Array]:
+        """What comes out."""
+        return self.run(self.given, self.state)
+
+    def seconds(self) -> Array:
+        """Runs the main program some times: seconds `[run, launch]`."""
+        if isinstance(self.run, Executable):
+            return self.run.launch_seconds(self.given, TURN)
+        return self.run.launch_seconds(self.given, self.state, TURN)

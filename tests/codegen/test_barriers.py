@@ -40,6 +40,7 @@ from graphkeras.ir.dims import Dim, evaluate
 from graphkeras.passes.memory import Buffer, Layout, Place
 from graphkeras.runtime import kernel_cache, pool
 from graphkeras.runtime.barriers import find_barriers
+from graphkeras.runtime.slices import find_slices
 from tests.codegen.test_random_graphs import COMPILED, with_gradients
 from tests.graphgen import random_graph
 from tests.planned import Memory, arrays_for, stateful_cases, with_state
@@ -89,8 +90,8 @@ class Machine:
         array = places.get(buffer.place, memory.plan.constants)[buffer.index]
         return array.reshape(-1).view(np.uint8) if array.size else array
 
-    def run(self, row: int, tid: int, team: int) -> None:
-        """One thread's part of a launch."""
+    def run(self, row: int, tid: int, team: int, slices: int = 1) -> None:
+        """One thread's part of a launch; `tid` counts slices of threads where there are several."""
         argv = []
         for argument in self.program.launches[row].arguments:
             if not isinstance(argument, Buffer):
@@ -100,10 +101,26 @@ class Machine:
             elif argument.place is Place.SCRATCH_BYTES:
                 argv.append(self.program.scratch_bytes)
             elif argument.place is Place.SLICES:
-                argv.append(1)
+                argv.append(slices)
             else:
                 argv.append(self.piece(argument).ctypes.data)
-        KERNEL(self.kernels[row])(tid, team, np.array(argv, np.int64).ctypes.data)
+        KERNEL(self.kernels[row])(tid, team * slices, np.array(argv, np.int64).ctypes.data)
+
+    def run_rows(
+        self, first: int, stop: int, tid: int, team: int, turns: Sequence[tuple[int, int]]
+    ) -> None:
+        """What a thread does between two barriers, as `run_table`."""
+        while first < stop:
+            slices, together = turns[first]
+            for part in range(tid * slices, (tid + 1) * slices):
+                for row in range(first, first + together):
+                    self.run(row, part, team, slices)
+            first += together
+
+    def turns(self, team: int) -> list[tuple[int, int]]:
+        """For each launch slices, and launches that take turns."""
+        needed, layout = self.barriers(team), self.memory.layout
+        return find_slices(self.program.launches, self.sizes, layout, team, needed)
 
     def barriers(self, team: int) -> list[bool]:
         return find_barriers(self.program.launches, self.sizes, self.memory.layout, team)
@@ -168,15 +185,14 @@ def check_orders(machine: Machine, team: int) -> None:
     for row in range(len(machine.program.launches)):
         machine.run(row, 0, 1)
     expected = [machine.memory.view(value).copy() for value in machine.memory.graph.outputs]
-    needed = machine.barriers(team)
+    needed, turns = machine.barriers(team), machine.turns(team)
     ends = [row + 1 for row, wait in enumerate(needed) if wait] + [len(needed)]
     for order in (*permutations(range(team)),)[:: max(1, team - 1)]:
         machine.restore(start)
         first = 0
         for end in ends:
             for tid in order:
-                for row in range(first, end):
-                    machine.run(row, tid, team)
+                machine.run_rows(first, end, tid, team, turns)
             first = end
         for value, want in zip(machine.memory.graph.outputs, expected, strict=True):
             assert machine.memory.view(value).tobytes() == want.tobytes()

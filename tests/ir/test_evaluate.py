@@ -15,6 +15,7 @@ from graphkeras.ir.evaluate import (
     evaluate,
     evaluate_nodes,
 )
+from graphkeras.passes.autodiff import gradients
 
 N, M = Size.symbol("N"), Size.symbol("M")
 
@@ -49,6 +50,19 @@ def test_run_time_sizes_reach_attributes() -> None:
     mean = builder.emit("div", builder.emit("reduce_sum", flat, axes=(0,)), count)
     (result,) = evaluate(builder.build([mean]), [np.array([[1, 2], [3, 6]], "float32")])
     assert result == 3
+
+
+def test_sizes_less_than_what_is_cut_off() -> None:
+    builder = Builder("cut")
+    x = builder.input(TensorType((N, 2)), "x")
+    tail = builder.emit("slice", x, start=(1, 0), stop=(N, 2), step=(1, 1))
+    head = builder.emit("slice", x, start=(0, 0), stop=(N - 2, 2), step=(1, 1))
+    loss = builder.emit("reduce_sum", builder.emit("mul", tail, tail), axes=(0, 1))
+    graph = builder.build([head, *gradients(builder, loss, [x])])
+    for rows, expected in ((2, [[0, 0], [2, 2]]), (1, [[0, 0]]), (0, np.zeros((0, 2)))):
+        found = evaluate(graph, [np.ones((rows, 2), "float32")])
+        assert found[0].shape == (0, 2)
+        np.testing.assert_array_equal(found[1], expected)
 
 
 def test_every_value_is_available_for_debugging() -> None:

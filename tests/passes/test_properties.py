@@ -31,6 +31,11 @@ PASSES: list[Pass] = [
 ]
 
 
+STEEP = ("pow", "sqrt", "asin", "acos", "acosh", "atan2")
+"""Ops that have no slope at an operand where they have a value, as the root of 0. A sample stays
+there where the operand does not depend on it: `sqrt(x - x)`, `acos(x / x)`."""
+
+
 def float_inputs(case: Case) -> tuple[int, ...]:
     dtype = case.graph.inputs[0].type.dtype
     return tuple(i for i, v in enumerate(case.graph.inputs) if v.type.dtype == dtype)
@@ -79,8 +84,7 @@ def test_gradients_agree_with_finite_differences(case: Case, seed: int) -> None:
     gradients = evaluate(graph, case.arrays)[1:]
     rng = np.random.default_rng(seed)
     for position, gradient in zip(wrt, gradients, strict=True):
-        # A power of a negative number has no slope along its exponent.
-        assume(np.isfinite(gradient).all() or not has(case, "pow"))
+        assume(np.isfinite(gradient).all() or not any(has(case, op) for op in STEEP))
         direction = rng.normal(size=gradient.shape)
 
         def slope(step: float, at: int = position, d: np.ndarray = direction) -> float:

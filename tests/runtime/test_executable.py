@@ -369,6 +369,35 @@ def test_calls_of_more_sizes_than_are_remembered(monkeypatch):
     assert not wrong
 
 
+def test_many_calls_at_once_leave_memory_for_as_many_as_there_are_cores(monkeypatch):
+    monkeypatch.setattr(executable, "_most_idle", lambda: 2)
+    run = Executable(pipeline())
+    together = threading.Barrier(5)
+    prepare, arenas, results = context.Context.prepare, [], []
+
+    def meet(self, *arguments):
+        together.wait()
+        kept = prepare(self, *arguments)
+        arenas.append(weakref.ref(self._memory))
+        return kept
+
+    def work(n: int) -> None:
+        results.append((run([rows(n)])[0] == 2 * (rows(n) + 3)).all())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(context.Context, "prepare", meet)
+        workers = [threading.Thread(target=work, args=(n,)) for n in range(1, 6)]
+        for each in workers:
+            each.start()
+        for each in workers:
+            each.join()
+    gc.collect()
+    assert results == [True] * 5
+    assert len(arenas) == 5
+    assert len(run._free) == sum(arena() is not None for arena in arenas) == 2
+    np.testing.assert_array_equal(run([rows(3)])[0], 2 * (rows(3) + 3))
+
+
 def test_state_updated_from_several_threads_loses_no_update():
     run = Executable(update())
     w = np.zeros(4, np.float32)

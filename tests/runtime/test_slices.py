@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 from graphkeras.codegen import emit
 from graphkeras.codegen.kernel_ir import ParallelFor
 from graphkeras.compiler import compile_graph
-from graphkeras.ir import Builder, Graph, Size, TensorType
+from graphkeras.ir import Builder, Graph, Size, TensorType, Value
+from graphkeras.ir.evaluate import evaluate
+from graphkeras.passes.autodiff import gradients
 from graphkeras.runtime import pool, slices
 from graphkeras.runtime.executable import Executable
+from tests.codegen.test_barriers import Machine, check_orders
+from tests.graphgen import random_graph
+from tests.planned import arrays_for, with_state
 
 Array = NDArray[Any]
 
@@ -62,6 +67,49 @@ def arrays(batch: int) -> list[Array]:
     ]
 
 
+def step() -> Graph:
+    """A training step of convolutions with batch normalisation, momentum, and a mean of images."""
+    b = Builder("step")
+    x = b.input(TensorType((N, 6, 5, 8)), "x")
+    mean = b.input(x.type, "mean")
+    weights, slots = [], []
+
+    def weight(*shape: int) -> Value:
+        weights.append(b.input(TensorType(shape), f"w{len(weights)}"))
+        slots.append(b.input(TensorType(shape), f"m{len(slots)}"))
+        return weights[-1]
+
+    def scaled(value: Value, by: float) -> Value:
+        spread = b.emit("broadcast", b.constant(by, "float32"), shape=value.type.shape, dims=())
+        return b.emit("mul", value, spread)
+
+    def centred(y: Value) -> Value:
+        total = b.emit("reduce_sum", y, axes=(0, 1, 2))
+        count = b.emit("dim", size=N * 30, dtype="float32")
+        count = b.emit("broadcast", count, shape=total.type.shape, dims=())
+        middle = b.emit("div", total, count)
+        return b.emit("sub", y, b.emit("broadcast", middle, shape=y.type.shape, dims=(3,)))
+
+    y = x
+    for channels in (16, 8):
+        y = scaled(b.emit("conv", y, weight(3, 3, int(y.type.shape[-1]), channels), **CONV), 0.1)
+        y = b.emit("tanh", centred(y))
+    y = b.emit("add", y, x)
+    flat = b.emit("reshape", y, shape=(N, 240))
+    dense = {"lhs_batch": (), "rhs_batch": (), "lhs_contract": (1,), "rhs_contract": (0,)}
+    z = b.emit("tanh", scaled(b.emit("dot_general", flat, weight(240, 16), **dense), 0.1))
+    loss = b.emit("reduce_sum", b.emit("mul", z, z), axes=(0, 1))
+    outputs, aliases = [loss], {}
+    for w, slot, slope in zip(weights, slots, gradients(b, loss, weights), strict=True):
+        assert slope is not None
+        moved = b.emit("add", scaled(slot, 0.9), slope)
+        for old, new in ((slot, moved), (w, b.emit("sub", w, scaled(moved, 0.01)))):
+            aliases[len(outputs)] = b.inputs.index(old)
+            outputs.append(new)
+    aliases[len(outputs)] = b.inputs.index(mean)
+    return b.build([*outputs, b.emit("add", scaled(mean, 0.9), scaled(y, 0.1))], aliases)
+
+
 def turns(executable: Executable, batch: int, threads: int) -> list[int]:
     """How many launches take turns, for each one."""
     sizes = {"N": batch}
@@ -89,6 +137,50 @@ def test_bits_are_those_without_slices(monkeypatch: pytest.MonkeyPatch) -> None:
             pool.set_num_threads(threads)
             for _ in range(3):
                 assert [a.tobytes() for a in sliced(arrays(batch))] == want
+
+
+def test_a_training_step_gives_the_bits_that_it_gives_without_slices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graph = step()
+    sliced, plain = compile_graph(graph), compile_graph(graph)
+    assert max(turns(sliced, 32, 2)) > 1
+
+    def run(executable: Executable, given: list[Array], most: int) -> list[Array]:
+        monkeypatch.setattr(slices, "MOST_SLICES", most)
+        given = [array.copy() for array in given]
+        returned = iter(executable(given))
+        at = graph.aliases
+        return [given[at[i]] if i in at else next(returned) for i in range(len(graph.outputs))]
+
+    for batch in (1, 2, 3, 7, 17, 32):
+        rng = np.random.default_rng(batch)
+        shapes = [value.type.concrete({"N": batch}) for value in graph.inputs]
+        given = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+        pool.set_num_threads(1)
+        want = run(plain, given, 1)
+        for ours, right in zip(want, evaluate(graph, given), strict=True):
+            np.testing.assert_allclose(ours, right, rtol=1e-3, atol=1e-3)
+        for threads in (1, 2, 3, 4):
+            pool.set_num_threads(threads)
+            for _ in range(2):
+                found = run(sliced, given, 16)
+                assert [a.tobytes() for a in found] == [a.tobytes() for a in want]
+
+
+def test_any_order_of_the_threads_and_their_slices_gives_the_same_bits() -> None:
+    """Random graphs with state, played thread by thread."""
+    together = 0
+    for seed in (0, 6, 12, 20, 22):
+        case = with_state(random_graph(seed, 14), seed % 10)
+        machine = Machine(case.graph, arrays_for(case, {"N": 64}))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(slices, "LEAST_BYTES", 64)
+            patch.setattr(slices, "SLICE_BYTES", 512)
+            for team in (2, 3, 4):
+                together += sum(rows > 1 for _, rows in machine.turns(team))
+                check_orders(machine, team)
+    assert together > 10
 
 
 def test_a_team_that_came_together_smaller(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,8 +45,8 @@ def times(monkeypatch: pytest.MonkeyPatch) -> Times:
     """Seconds that Winograd's form takes, and the plain one: a clock to be set."""
     seconds: Times = {}
 
-    def by_the_clock(self: FormContest, pairs: Sequence[Any]) -> list[float]:
-        return [seconds[which] for which in self.pairs]
+    def by_the_clock(self: FormContest, turns: Sequence[Any]) -> list[float]:
+        return [seconds[self._by_model], seconds[not self._by_model]]
 
     monkeypatch.setattr(FormContest, "_times", by_the_clock)
     return seconds
@@ -124,6 +124,36 @@ def test_forms_of_prepared_kernels(faster: bool, times: Times) -> None:
         return tuned(arrays[:1], list(state))
 
     check(run, graph)
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize("lies", [False, True])
+def test_a_form_that_gives_other_numbers_is_refused(
+    prepared: bool,
+    lies: bool,
+    times: Times,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    times.update({True: 1.0, False: 2.0})
+    run = forms._Turn.results
+
+    def run_or_lie(self: Any) -> Sequence[Any]:
+        main = self.run.main if isinstance(self.run, PreparedExecutable) else self.run
+        honest = not lies or "winograd" not in main.program.launches[-1].kernel.name
+        return run(self) if honest else [array * np.float32(1.1) for array in run(self)]
+
+    monkeypatch.setattr(forms._Turn, "results", run_or_lie)
+    graph = conv(2, 4)
+    if prepared:
+        tuned = compile_halves(graph, (1,), autotune=True, sizes=SIZES)
+    else:
+        tuned = compile_graph(graph, autotune=True, sizes=SIZES)
+    main = tuned.main if isinstance(tuned, PreparedExecutable) else tuned
+    assert ("winograd_conv" in ops(main)) is not lies
+    (found,) = main.tuning.contractions
+    assert found.gain == (1.0 if lies else 2.0)
+    assert ("gives other numbers than the default one" in caplog.text) is lies
 
 
 def test_a_gradient_for_the_input_has_forms_of_its_own(times: Times) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from graphkeras.ir.dims import concrete
+from graphkeras.ir.dims import extents
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import (
     Array,
@@ -43,7 +43,7 @@ def _infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, ...]:
 
 
 def _reference(arrays: Sequence[Array], attrs: Attrs, sizes: Sizes) -> tuple[Array, ...]:
-    shape = concrete(attrs["shape"], sizes)
+    shape = extents(attrs["shape"], sizes)
     key = arrays[0].astype(np.uint64)
     state = np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.uint64)
     state = state ^ (key[1] << np.uint64(32))

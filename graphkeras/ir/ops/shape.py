@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphkeras.ir.builder import Builder
-from graphkeras.ir.dims import Size, concrete
+from graphkeras.ir.dims import Size, concrete, extents
 from graphkeras.ir.graph import Node, Value
 from graphkeras.ir.op import (
     Array,
@@ -86,7 +86,7 @@ def _iota_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType, 
 
 
 def _iota_reference(arrays: Sequence[Array], attrs: Attrs, sizes: Sizes) -> tuple[Array, ...]:
-    shape, axis = concrete(attrs["shape"], sizes), attrs["axis"]
+    shape, axis = extents(attrs["shape"], sizes), attrs["axis"]
     line = np.arange(shape[axis]).astype(attrs["dtype"])
     column = line.reshape([-1 if d == axis else 1 for d in range(len(shape))])
     return (np.broadcast_to(column, shape).copy(),)
@@ -163,7 +163,7 @@ def _broadcast_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorT
 
 
 def _broadcast_reference(arrays: Sequence[Array], attrs: Attrs, sizes: Sizes) -> tuple[Array, ...]:
-    shape = concrete(attrs["shape"], sizes)
+    shape = extents(attrs["shape"], sizes)
     aligned = [1] * len(shape)
     for d, target in enumerate(attrs["dims"]):
         aligned[target] = arrays[0].shape[d]
@@ -231,7 +231,7 @@ def _reshape_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorTyp
 
 
 def _reshape_reference(arrays: Sequence[Array], attrs: Attrs, sizes: Sizes) -> tuple[Array, ...]:
-    return (arrays[0].reshape(concrete(attrs["shape"], sizes)),)
+    return (arrays[0].reshape(extents(attrs["shape"], sizes)),)
 
 
 def _reshape_gradient(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from graphkeras.ir.builder import Builder
-from graphkeras.ir.dims import Dim, Size, concrete, divide
+from graphkeras.ir.dims import Dim, Size, concrete, divide, extents
 from graphkeras.ir.graph import Node, Value
 from graphkeras.ir.op import (
     Array,
@@ -76,7 +76,7 @@ def _slice_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorType,
 
 
 def _slice_reference(arrays: Sequence[Array], attrs: Attrs, sizes: Sizes) -> tuple[Array, ...]:
-    start, stop = concrete(attrs["start"], sizes), concrete(attrs["stop"], sizes)
+    start, stop = concrete(attrs["start"], sizes), extents(attrs["stop"], sizes)
     cuts = tuple(slice(*bound) for bound in zip(start, stop, attrs["step"], strict=True))
     return (arrays[0][cuts].copy(),)
 

@@ -21,7 +21,7 @@ from itertools import product as combinations
 
 import numpy as np
 
-from graphkeras.ir.dims import Dim, Shape, Size, concrete, product
+from graphkeras.ir.dims import Dim, Shape, Size, extents, product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import (
     Array,
@@ -210,7 +210,7 @@ def _scatter_infer(types: Sequence[TensorType], attrs: Attrs) -> tuple[TensorTyp
 
 def _scatter_reference(arrays: Sequence[Array], attrs: Attrs, sizes: Sizes) -> tuple[Array, ...]:
     dy, winners = arrays
-    return (_scattered(dy, winners, concrete(attrs["shape"], sizes), attrs),)
+    return (_scattered(dy, winners, extents(attrs["shape"], sizes), attrs),)
 
 
 _Covering = tuple[Expr, Expr, list[Expr]]
