@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from graphkeras import config
 from graphkeras.compiler import PIPELINE, compile_graph, optimize
+from graphkeras.errors import ShapeError
 from graphkeras.ir import Builder, Graph, Size, TensorType, Value
+from graphkeras.ir.dims import Dim
 from graphkeras.ir.evaluate import evaluate
 from graphkeras.ir.verify import VerifyError
 from graphkeras.passes import PassNumericsError
@@ -131,6 +133,36 @@ def test_an_empty_batch() -> None:
     rows, total = executable([floats(0, 3)])
     assert rows.shape == (0, 3)
     assert total.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "least"), [(0, 5, 5), (N - 3, N, 3), (4, 5, 5), (N - 3, N - 2, 3)]
+)
+def test_a_batch_of_less_than_what_is_sliced_out_of_it(start: Dim, stop: Dim, least: int) -> None:
+    b = Builder("cut")
+    x = b.input(TensorType((N, 3)), "x")
+    y = b.emit("slice", x, start=(start, 1), stop=(stop, 3), step=(1, 1))
+    graph = b.build([b.emit("exp", y)])
+    executable = compile_graph(graph)
+    for batch in (least, least + 1, least - 1, least):
+        given = [floats(batch, 3)]
+        if batch >= least:
+            np.testing.assert_allclose(executable(given)[0], evaluate(graph, given)[0], rtol=1e-6)
+            continue
+        with pytest.raises(ShapeError) as info:
+            executable(given)
+        assert str(info.value) == (
+            f"graph 'cut': the slice of f32[N,3] to {y.type} needs elements that there are not "
+            f"for N = {batch}; give larger batches, or slice less"
+        )
+
+
+def test_what_is_cut_off_may_be_more_than_a_batch() -> None:
+    b = Builder("tail")
+    x = b.input(TensorType((N, 3)), "x")
+    y = b.emit("slice", x, start=(2, 0), stop=(N, 3), step=(1, 1))
+    executable = compile_graph(b.build([y]))
+    assert [len(executable([floats(batch, 3)])[0]) for batch in (4, 2, 1, 0)] == [2, 0, 0, 0]
 
 
 def test_records_tell_what_every_pass_did() -> None:

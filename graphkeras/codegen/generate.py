@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from graphkeras.codegen.cpu import contract
@@ -10,9 +10,10 @@ from graphkeras.codegen.cpu.contract import BY_MODEL, Choices
 from graphkeras.codegen.cpu.printer import print_kernel
 from graphkeras.codegen.footprint import find_footprint
 from graphkeras.codegen.lower import Lowering
-from graphkeras.codegen.program import Argument, KernelSource, Launch, Program
+from graphkeras.codegen.program import Argument, KernelSource, Launch, Limit, Program
 from graphkeras.ir.dims import Size
 from graphkeras.ir.graph import Graph, Node
+from graphkeras.ir.op import get_op
 from graphkeras.passes.memory import Buffer, MemoryPlan, Place, plan_memory
 
 
@@ -32,7 +33,8 @@ def generate(graph: Graph, choices: Mapping[Node, Choices] | None = None) -> Pro
         launch, needed = _launch(position, node, plan, (choices or {}).get(node, BY_MODEL))
         launches.append(launch)
         scratch = max(scratch, needed)
-    return Program(graph, tuple(launches), plan.constants, plan.arena, scratch)
+    limits = tuple(dict.fromkeys(_limits(graph)))
+    return Program(graph, tuple(launches), plan.constants, plan.arena, scratch, limits)
 
 
 def variants(node: Node) -> list[Choices]:
@@ -42,6 +44,15 @@ def variants(node: Node) -> list[Choices]:
     operands = [f"x{i}" for i in range(len(node.inputs))]
     results = [f"y{i}" for i in range(len(node.results))]
     return contract.variants(_lowering(node, operands, results, BY_MODEL))
+
+
+def _limits(graph: Graph) -> Iterator[Limit]:
+    for kernel in graph.nodes:
+        for node in kernel.body.nodes if kernel.body else ():
+            rule = get_op(node.op).limits
+            # No place: programs are kept for all files that compute the same.
+            reader = f"{node.op} of {node.inputs[0].type} to {node.result.type}" if rule else ""
+            yield from (Limit(spare, reader) for spare in (rule(node) if rule else ()))
 
 
 def _lowering(

@@ -77,6 +77,16 @@ class Launch:
 
 
 @frozen
+class Limit:
+    """Run-time sizes that a program is for, or kernels would read memory that is not theirs."""
+
+    spare: Dim
+    """Negative for all others."""
+    reader: str
+    """What would read it."""
+
+
+@frozen
 class Program:
     """A compiled graph, before its kernels are made native."""
 
@@ -87,6 +97,7 @@ class Program:
     arena: Arena
     scratch_bytes: int
     """Scratch memory of one thread; a multiple of 64, 0 where no kernel needs any."""
+    limits: tuple[Limit, ...] = ()
     explain: Callable[[], Sequence[PassRecord]] = tuple
     """Gives what the passes did, where it is known or can be found out."""
 

@@ -6,7 +6,7 @@ their parts, stay as small as they are in memory::
     {"objects": [["Size", [[[["N", 1]], 1]]],             0
                  ["Buffer", "arena", 2],                  1
                  ["Launch", ["r", 7], ...]],              2
-     "program": [[["r", 2]], [], ["r", 3], 4096]}         launches, constants, arena, scratch
+     "program": [[["r", 2]], [], ["r", 3], 9, []]}        launches, constants, arena, scratch, ..
 
 The text is JSON, compressed. Reading makes records of the classes in `RECORDS` and nothing
 else, so bytes from elsewhere can be wrong but cannot run code.
@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from graphkeras.codegen.program import KernelSource, Launch, Pair, Program
+from graphkeras.codegen.program import KernelSource, Launch, Limit, Pair, Program
 from graphkeras.codegen.spans import (
     HIGH,
     LOW,
@@ -53,6 +53,7 @@ RECORDS: tuple[type[Any], ...] = (
     Form,
     KernelSource,
     Launch,
+    Limit,
     Quotient,
     Size,
     TensorType,
@@ -124,13 +125,13 @@ def load_pair(data: bytes, explain: tuple[Explain, Explain]) -> Pair:
 
 def _parts(program: Program) -> tuple[Any, ...]:
     constants = tuple(attribute_text(array) for array in program.constants)
-    return program.launches, constants, program.arena, program.scratch_bytes
+    return program.launches, constants, program.arena, program.scratch_bytes, program.limits
 
 
 def _program(parts: Any, signature: Graph, explain: Explain) -> Program:
-    launches, constants, arena, scratch_bytes = parts
+    launches, constants, arena, scratch_bytes, limits = parts
     arrays = tuple(parse_attribute(text) for text in constants)
-    return Program(signature, launches, arrays, arena, scratch_bytes, explain)
+    return Program(signature, launches, arrays, arena, scratch_bytes, limits, explain)
 
 
 def _interface(graph: Graph) -> tuple[Any, ...]:

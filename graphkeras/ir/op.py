@@ -325,6 +325,8 @@ class Op:
     """ELEMENTWISE: template of the operands' elements; ask `template` for it."""
     element: Callable[[Elements, Node, Index], Expr] | None = None
     """INJECTIVE: the result's element at a position."""
+    limits: Callable[[Node], Sequence[Dim]] | None = None
+    """INJECTIVE: dims that are negative for sizes at which it reads elements that there are not."""
     scattered: Callable[[Node], Scattered | None] | None = None
     """INJECTIVE: where the result is not zero, if that is known to be so few elements."""
     reduction: Callable[[Node], Reduction] | None = None

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from graphkeras.codegen.program import Program
+from graphkeras.errors import ShapeError
+from graphkeras.ir.dims import evaluate
 from graphkeras.ir.op import Array
 from graphkeras.locks import fork_safe
 from graphkeras.passes.memory import Layout
@@ -98,7 +100,8 @@ class Executable:
         Raises:
             StructureError: Not as many arrays as inputs.
             DataTypeError: An array has another dtype.
-            ShapeError: A shape does not fit, or two arrays disagree on a run-time size.
+            ShapeError: A shape does not fit, two arrays disagree on a run-time size, or it is less
+                than what is sliced out of it.
             ValueError: An array to be updated is read-only or not contiguous.
         """
         if self._state is None:
@@ -288,6 +291,14 @@ class Executable:
         return _remembered(self._bindings, shapes, lambda: self._new_binding(sizes(shapes)))
 
     def _new_binding(self, sizes: Mapping[str, int]) -> Binding:
+        for limit in self.program.limits:
+            if evaluate(limit.spare, sizes) < 0:
+                raise ShapeError(
+                    f"graph {self.program.signature.name!r}: the {limit.reader} needs elements "
+                    f"that there are not for "
+                    f"{', '.join(f'{name} = {size}' for name, size in sizes.items())}; give "
+                    f"larger batches, or slice less"
+                )
         types = [value.type for value in self.program.signature.outputs]
         outputs = tuple(
             (slots, types[index].concrete(sizes), np.dtype(types[index].dtype))

@@ -95,7 +95,11 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def same_program(one: Program, two: Program) -> None:
-    assert (one.arena, one.scratch_bytes) == (two.arena, two.scratch_bytes)
+    assert (one.arena, one.scratch_bytes, one.limits) == (
+        two.arena,
+        two.scratch_bytes,
+        two.limits,
+    )
     assert [(c.dtype, c.tobytes()) for c in one.constants] == [
         (c.dtype, c.tobytes()) for c in two.constants
     ]
@@ -119,6 +123,15 @@ def same_program(one: Program, two: Program) -> None:
 def test_a_stored_program_is_the_same_program(seed: int) -> None:
     graph = with_loss(random_graph(seed, 14)).graph
     made = compiler.compile_graph(graph).program
+    same_program(made, load_program(dump_program(made), graph, tuple))
+
+
+def test_a_stored_program_knows_the_sizes_that_it_is_not_for() -> None:
+    b = Builder("cut")
+    x = b.input(TensorType((N, 3)), "x")
+    graph = b.build([b.emit("slice", x, start=(0, 1), stop=(5, 3), step=(1, 1))])
+    made = compiler.compile_graph(graph).program
+    assert len(made.limits) == 1
     same_program(made, load_program(dump_program(made), graph, tuple))
 
 
@@ -299,7 +312,9 @@ WRONG = {
     "a record before it is made": packed({"objects": [], "program": [{"r": 3}]}),
     "too short": packed({"objects": [], "program": [[], []]}),
     "a list": packed([1, 2]),
-    "a constant that is an expression": packed({"objects": [], "program": [[], ["f(1)"], 0, 0]}),
+    "a constant that is an expression": packed(
+        {"objects": [], "program": [[], ["f(1)"], 0, 0, []]}
+    ),
 }
 
 

@@ -102,6 +102,11 @@ def _slice_element(e: Elements, node: Node, index: Index) -> Expr:
     return e.operand(0, [index[d] * by + as_index(lo) for d, (lo, by) in enumerate(bounds)])
 
 
+def _slice_limits(node: Node) -> Sequence[Dim]:
+    edges = zip(node.inputs[0].type.shape, node.attrs["start"], node.attrs["stop"], strict=True)
+    return [limit for dim, lo, end in edges for limit in (lo, dim - end) if isinstance(limit, Size)]
+
+
 register(
     Op(
         "slice",
@@ -112,6 +117,7 @@ register(
         attrs=(Attr("start", tuple), Attr("stop", tuple), Attr("step", tuple)),
         gradient=_slice_gradient,
         element=_slice_element,
+        limits=_slice_limits,
         samples=(
             Sample(normal((6, 7)), {"start": (1, 0), "stop": (5, 7), "step": (1, 3)}),
             Sample(normal((9,)), {"start": (1,), "stop": (8,), "step": (2,)}),
