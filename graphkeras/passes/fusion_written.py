@@ -7,7 +7,8 @@ Readers recompute a cheap elementwise tree inside their own loops. It is written
 
 * where several readers would recompute more than a few operations, or one reader its elements
   several times (broadcasting, overlapping windows);
-* where a contraction would compute it while it packs, unless that saves memory traffic;
+* where a contraction would compute it while it packs, unless that saves memory traffic
+  (`fusion_prologue.py` says when it does for a normalised image);
 * where a sum over everything would compute dear elements: one thread runs it, while writing them
   is shared by all, mostly in a kernel that is there anyway.
 
@@ -30,6 +31,7 @@ from graphkeras.passes.fusion_kernel import (
     is_transformed_kernel,
     node_of,
 )
+from graphkeras.passes.fusion_prologue import pays_while_copying
 
 CHEAP = 3
 """Cost up to which a tree is recomputed by several readers instead of being written."""
@@ -54,6 +56,7 @@ class _Written:
         self.graph = graph
         self.outputs = set(graph.outputs)
         self.written: set[Value] = set()
+        self.order = {node: i for i, node in enumerate(graph.nodes)}
         self.cost: dict[Value, int] = {}
         """Operations that a reader repeats for an element."""
 
@@ -80,8 +83,11 @@ class _Written:
             return not is_one_number(value)
         if is_of_sizes(value):
             return False
+        copied = False
         if Kind.CONTRACT in kinds and not self._is_prologue(value, tree):
-            return True
+            copied = pays_while_copying(value, users, tree, self.written, self.order)
+            if not copied:
+                return True
         if any(is_transformed_kernel(value, user) for user in users):
             return True
         if tree > 1 and any(expands(value, user) or has_overlap(user) for user in users):
@@ -89,7 +95,7 @@ class _Written:
         if tree > DEAR and any(is_serial(user) for user in users):
             return True
         recomputed = [kind for kind in kinds if kind is not Kind.CONTRACT]
-        return len(users) > 1 and bool(recomputed) and tree > CHEAP
+        return not copied and len(users) > 1 and bool(recomputed) and tree > CHEAP
 
     def _is_prologue(self, value: Value, tree: int) -> bool:
         """Whether a contraction should compute `value` where it lays out or packs its operand.

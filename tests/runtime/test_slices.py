@@ -53,10 +53,11 @@ def chain() -> Graph:
     b = Builder("chain")
     x = b.input(TensorType((N, 9, 9, 16)), "x")
     w = b.input(TensorType((3, 3, 16, 16)), "w")
-    y = b.emit("conv", b.emit("exp", x), w, **CONV)
+    e = b.emit("exp", x)
+    y = b.emit("conv", e, w, **CONV)
     z = b.emit("conv", b.emit("relu", y), w, **CONV)
     dw = b.emit("conv_kernel_grad", y, z, kernel_size=(3, 3), **CONV)
-    return b.build([y, z, b.emit("reduce_sum", z, axes=(1, 2)), dw])
+    return b.build([e, y, z, b.emit("reduce_sum", z, axes=(1, 2)), dw])
 
 
 def arrays(batch: int) -> list[Array]:

@@ -25,6 +25,7 @@ channel_plan.py       their choices
 depthwise.py          the loops of these
 channel_sums.py       the loops of the gradients of their kernels
 channel_images.py     the same, where each image has its own
+lines.py              lines of an image that the next two transform, copied with zeros around them
 winograd.py           convolutions with a transformed kernel
 winograd_gradient.py  gradients of kernels from transformed patches
 """

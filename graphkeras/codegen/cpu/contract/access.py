@@ -87,9 +87,13 @@ def strides(place: Place, shape: Shape, groups: Sequence[int]) -> Strides | None
     return Strides(total.get("", 0), dims)
 
 
-def without(found: Strides, m_dim: int | None = None, k_dim: int | None = None) -> Strides:
+def without(
+    found: Strides, b_dim: int | None = None, m_dim: int | None = None, k_dim: int | None = None
+) -> Strides:
     """Strides with one dim's position left out: it is the one that is laid out."""
     b, m, k = found.dims
+    if b_dim is not None:
+        b = tuple(0 if i == b_dim else s for i, s in enumerate(b))
     if m_dim is not None:
         m = tuple(0 if i == m_dim else s for i, s in enumerate(m))
     if k_dim is not None:

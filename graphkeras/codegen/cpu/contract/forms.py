@@ -57,13 +57,16 @@ class Layout:
     """The part of a view that is laid out together (PADDED)."""
 
     images: int | None
-    """Positions of the first dim, where that is cut as a dim of k; None: it is a dim of m."""
+    """Positions of the first dim, where k is cut: in a dim of it, or it is the first of the batch;
+    None: it is a dim of m."""
     lines: int
     """Most lines of the first spatial dim."""
     line_step: int
     """Lines of the view from one line of the result, or of k, to the next."""
     group: int
     """Lines of the result, or of k, that are laid out together."""
+    of_batch: bool = False
+    """Whether the first dim is the first of the batch."""
 
 
 Loop = tuple[int | None, *tuple[int, ...]]

@@ -2,6 +2,7 @@
 
 image is a dim of m     a convolution            a band: lines that some lines of the result meet
 image is a dim of k     its kernel's gradient    whole images, or a band where lines are cut
+image is a dim of b     gradients by image       a band: lines that are a chunk of k
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from graphkeras.ir.scalar import INDEX, Var
 
 VIEW_ELEMENTS = 1 << 17
 """Elements of a view that are laid out together: 512 KiB of float32."""
+BAND_STEPS = 256
+"""Steps of k in a chunk, about, where a band of each is laid out: lines between bands are laid out
+twice, but both operands' parts are to stay in the first-level cache."""
 
 
 @frozen
@@ -49,12 +53,12 @@ def lay_out_view(rule: Contraction, cut: Cut | None, together: int) -> LaidOut |
     found = strides(view.place, view.shape, [len(names) for names in groups])
     if image is None or line is None or found is None:
         return None
-    if not {m[0].name, k[0].name} & image.keys():
+    by_m, by_k = m[0].name in image, k[0].name in image
+    if not (by_m or by_k or (b and b[0].name in image)):
         return None
-    by_m = m[0].name in image
-    step = line[(m if by_m else k)[1].name]
+    dims, names, at = (rule.m, m, 1) if by_m else (rule.k, k, int(by_k))
+    step, extent = line[names[at].name], number(dims[at])
     lines, per_line = number(view.shape[1]), number(product(view.shape[2:]))
-    extent = number((rule.m if by_m else rule.k)[1])
     more = lines - (extent - 1) * step
     fits = max(1, (together // per_line - more) // step + 1)
     if by_m:
@@ -63,6 +67,11 @@ def lay_out_view(rule: Contraction, cut: Cut | None, together: int) -> LaidOut |
         group = min(extent, max(fits, least))
         band = Layout(None, (group - 1) * step + more, step, group)
         return LaidOut(band, without(found, m_dim=0), cut)
+    if not by_k:
+        inner = number(product(rule.k[1:]))
+        group = min(extent, fits, max(1, BAND_STEPS // inner))
+        band = Layout(1, (group - 1) * step + more, step, group, True)
+        return LaidOut(band, without(found, b_dim=0), Cut(0, group, inner))
     if cut is not None and cut.dim > 1:
         return None
     if cut is None or cut.dim == 0:

@@ -333,7 +333,9 @@ class _Product:
             chunk = Chunk(tuple(before), first, stop)
             layout = self.plan.layout
             if layout is not None and layout.images is not None:
-                if cut.dim == 0:
+                if layout.of_batch:
+                    self.operands.lay_out(b[0], None, first, stop - 1)
+                elif cut.dim == 0:
                     self.operands.lay_out(first, stop, as_index(0), None)
                 else:
                     self.operands.lay_out(before[0], None, first, stop - 1)

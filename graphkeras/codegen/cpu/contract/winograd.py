@@ -27,6 +27,7 @@ from contextlib import ExitStack
 from itertools import pairwise
 
 from graphkeras.codegen.cpu.contract.access import linear, offset
+from graphkeras.codegen.cpu.contract.lines import LineCopy
 from graphkeras.codegen.cpu.contract.source import Source, find_source
 from graphkeras.codegen.cpu.contract.tile import TileChoice
 from graphkeras.codegen.cpu.microkernel import UNROLL
@@ -39,7 +40,7 @@ from graphkeras.ir.dims import number, product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.position import split_offset
-from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, Var, as_index, conjunction, least
+from graphkeras.ir.scalar import INDEX, Expr, Load, Var, as_index, conjunction, least
 
 GRAIN = 1 << 17
 """Multiply-adds of the plain convolution worth a thread of their own."""
@@ -96,18 +97,15 @@ class _Winograd:
         """Rows of U in a group of steps that a register tile asks for ahead."""
         self.v_plane, self.m_plane = rows * self.pitch, rows * self.line
         self.y_line = 2 * self.tiles[1] * self.line
-        self.copied = (2 * self.tiles[1] + 2) * self.channels
-        """Elements of a line of the copy of x."""
         self.source = self._source()
         add = self.writer.add_scratch
         self.v = add(self.dtype, 16 * self.v_plane, itemsize, "v")
         self.m = add(self.dtype, 16 * self.m_plane, itemsize, "m")
         self.y = add(self.dtype, 2 * self.y_line, itemsize, "turned")
-        self.copy = (
-            ""
-            if self.source
-            else add(self.dtype, (2 * self.strip + 2) * self.copied, itemsize, "view")
-        )
+        cells = 2 * self.tiles[1] + 2
+        self.copy = LineCopy(lowering, hero.inputs[0], self.size, self.origin, cells, self.channels)
+        if self.source is None:
+            self.copy.allocate(2 * self.strip + 2)
 
     # ---- what is known before
 
@@ -194,7 +192,7 @@ class _Winograd:
     def _spread(self, first: Expr, stop: Expr) -> None:
         """The transformed patches of a strip."""
         writer, found = self.writer, self.source
-        down, along = found.strides.dims[0][1:3] if found else (self.copied, self.channels)
+        down, along = found.strides.dims[0][1:3] if found else (self.copy.line, self.copy.pixel)
         spread = self._helper(
             "spread",
             f"input_tile({self.dtype!r}, {self.lanes}, {self.channels}, {down}, {along}, "
@@ -207,49 +205,21 @@ class _Winograd:
                 at = [image, top, as_index(self.origin[1]), as_index(0)]
                 start = writer.let(offset(at, found.strides.dims[0]) + found.strides.start)
             else:
-                start = writer.let((line - first) * (2 * self.copied), "start")
+                start = writer.let((line - first) * (2 * self.copy.line), "start")
                 known = least(least(within, line - first), as_index(1)) * 2
-                self._copy_lines(image, top, known, start)
+                vectors = as_index(0), as_index(-(-self.channels // self.lanes))
+                self.copy.write(image, top, known, 4, start, vectors)
             with writer.loop(0, self.tiles[1], "t") as tile:
                 begin = start + tile * (2 * along)
                 row = (line - first) * self.tiles[1] + tile
                 last = begin + 3 * (down + along) + (self.channels - 1)
-                buffer = found.buffer if found else self.copy
+                buffer = found.buffer if found else self.copy.buffer
                 writer.call(
                     f"{spread}({buffer}, {{0}}, {self.v}, {{1}})",
                     begin,
                     row * self.pitch,
                     reads=(Reach(buffer, begin, last),) if found else (),
                 )
-
-    def _copy_lines(self, image: Expr, top: Expr, known: Expr, start: Expr) -> None:
-        """Writes four lines of x, `top` and below, without the first `known`; zeros around it."""
-        writer, (height, width), left = self.writer, self.size, self.origin[1]
-        begin = max(0, -left)
-        end = max(begin, min(2 * self.tiles[1] + 2, width - left))
-        with writer.loop(known, as_index(4), "i") as i:
-            line, place = writer.let(top + i, "from"), writer.let(start + i * self.copied, "to")
-            inside = conjunction([line >= 0, line < height])
-            assert inside is not None
-            inside = writer.let(inside, "inside")
-            with writer.when(inside):
-                self._zeros(place, 0, begin)
-                with (
-                    writer.loop(begin, as_index(end), "v") as v,
-                    writer.loop(0, self.channels, "c") as c,
-                ):
-                    at = [image, line, v + left if left >= 0 else v - -left, c]
-                    element = self.lowering.factor(self.hero.inputs[0], at, [])
-                    writer.store(self.copy, place + v * self.channels + c, element)
-                self._zeros(place, end, 2 * self.tiles[1] + 2)
-            with writer.when(Apply("bool", "(not {0})", (inside,))):
-                self._zeros(place, 0, 2 * self.tiles[1] + 2)
-
-    def _zeros(self, place: Expr, first: int, stop: int) -> None:
-        """Zeros for the pixels from `first` to `stop` of a line of the copy."""
-        if stop > first:
-            with self.writer.loop(first * self.channels, stop * self.channels, "z") as z:
-                self.writer.store(self.copy, place + z, Const(self.dtype, 0.0))
 
     # ---- M
 

@@ -11,16 +11,17 @@ blocks of channels and filters, whose sums stay in the second-level cache, and s
         dU  ── kernel_tile ──►  dw [9][filters of a line] ── epilogue ──►  memory
 
 The transforms of dy are made by every thread, which costs little next to the products. Where x or
-dy is computed here, or its channels do not lie side by side, each patch is copied first. Each sum
-goes over all tiles in their order, in strips of one length, whatever the number of threads.
+dy is computed here, or its channels do not lie side by side, lines of it are copied first, with
+zeros around them (`lines.py`). Each sum goes over all tiles in their order, in strips of one
+length, whatever the number of threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 from graphkeras.codegen.cpu.contract.access import offset
+from graphkeras.codegen.cpu.contract.lines import LineCopy
 from graphkeras.codegen.cpu.contract.source import Source, find_source
 from graphkeras.codegen.cpu.contract.tile import TileChoice
 from graphkeras.codegen.cpu.target import target
@@ -32,7 +33,7 @@ from graphkeras.ir.dims import number, product
 from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Contraction
 from graphkeras.ir.position import split_offset
-from graphkeras.ir.scalar import Apply, Const, Expr, Load, as_index, conjunction, least
+from graphkeras.ir.scalar import Apply, Const, Expr, Load, as_index, conjunction, greatest, least
 
 GRAIN = 1 << 17
 """Multiply-adds of the plain sum worth a thread of their own."""
@@ -70,8 +71,8 @@ class _Side:
     """Where it lies, if channels are side by side there."""
     spread: str
     """Scratch memory of transformed patches, `[16][tiles][vectors and one more]`."""
-    patch: str
-    """Scratch memory of a copied patch."""
+    copy: LineCopy | None
+    """Where it has no source: lines of it, with the channels of a block."""
 
 
 @frozen
@@ -127,17 +128,23 @@ class _Gradient:
         if found is not None and found.strides.dims[0][3] != 1:
             found = None
         vectors = min(-(-number(channels) // self.lanes), max(1, most // self.lanes))
+        image = (number(height), number(width))
+        copy = None
+        if found is None:
+            cells = 2 * self.tiles[1] + size - 2
+            copy = LineCopy(self.lowering, value, image, origin, cells, vectors * self.lanes)
+            copy.allocate(2 * (-(-STRIP_TILES // self.tiles[1]) + 1) + size - 2)
         return _Side(
             operand,
             tile,
             size,
-            (number(height), number(width)),
+            image,
             origin,
             number(channels),
             vectors,
             found,
             self._scratch(16 * self._spread_plane(vectors), "v"),
-            self._scratch(size * size * vectors * self.lanes, "patch"),
+            copy,
         )
 
     def _scratch(self, elements: int, name: str) -> str:
@@ -185,6 +192,10 @@ class _Gradient:
     def _spread(self, side: _Side, tiles: Span, vectors: Span) -> None:
         """The transformed patches of a strip, for some vectors of channels."""
         writer = self.writer
+        if side.copy is not None:
+            self._spread_copy(side, side.copy, tiles, vectors)
+            return
+        assert side.source is not None
         with writer.loop(*tiles, "t") as t:
             image, *place = split_offset(t, (self.hero.inputs[0].type.shape[0], *self.tiles))
             top, left = (
@@ -192,9 +203,6 @@ class _Gradient:
             )
             at = [writer.let(image), top, left]
             to = writer.let((t - tiles[0]) * self._pitch(side.most), "to")
-            if side.source is None:
-                self._from_copy(side, at, vectors, to)
-                return
             inside = conjunction(self._inside(side, (top, left), side.size))
             if inside is None:
                 self._from_memory(side, side.source, at, vectors, to, border=False)
@@ -238,35 +246,25 @@ class _Gradient:
         patch = _Patch(source.buffer, start, steps[1], steps[2], reads, at[1:] if border else ())
         self._transform(side, patch, vectors, to)
 
-    def _from_copy(self, side: _Side, at: Sequence[Expr], vectors: Span, to: Expr) -> None:
-        """Copies the patch, with zeros where there is nothing, and transforms the copy."""
-        writer, (image, top, left), pixel = self.writer, at, side.most * self.lanes
-        first = writer.let(vectors[0] * self.lanes)
-        stop = writer.let(least(vectors[1] * self.lanes, as_index(side.channels)))
-        with writer.loop(0, side.size, "i") as i, writer.loop(0, side.size, "j") as j:
-            place = writer.let((i * side.size + j) * pixel - first, "place")
-            self._copy_pixel(side, (image, top + i, left + j), (first, stop), place)
-        start = writer.let(as_index(0) - first)
-        copy = _Patch(side.patch, start, side.size * pixel, pixel, (), ())
-        self._transform(side, copy, vectors, to)
-
-    def _copy_pixel(self, side: _Side, at: Sequence[Expr], channels: Span, place: Expr) -> None:
-        """Copies channels of a pixel, or writes zeros where there is none; c goes to place + c."""
-        writer = self.writer
-        image, line, column = (writer.let(index) for index in at)
-        inside = conjunction(self._inside(side, (line, column), 1))
-        with ExitStack() as guard:
-            if inside is not None:
-                inside = writer.let(inside, "inside")
-                guard.enter_context(writer.when(inside))
-            c = guard.enter_context(writer.loop(*channels, "c"))
-            index = [image, line, column, c]
-            element = self.lowering.factor(self.hero.inputs[side.operand], index, [])
-            writer.store(side.patch, place + c, element)
-        if inside is not None:
-            outside = Apply("bool", "(not {0})", (inside,))
-            with writer.when(outside), writer.loop(*channels, "c") as c:
-                writer.store(side.patch, place + c, Const(self.dtype, 0.0))
+    def _spread_copy(self, side: _Side, copy: LineCopy, tiles: Span, vectors: Span) -> None:
+        """As `_spread`, line of tiles by line of tiles, of a copy of their lines."""
+        writer, per = self.writer, self.tiles[1]
+        images = self.hero.inputs[0].type.shape[0]
+        first = writer.let(tiles[0] // per, "first")
+        with writer.loop(first, (tiles[1] + (per - 1)) // per, "line") as line:
+            image, within = (writer.let(i) for i in split_offset(line, (images, self.tiles[0])))
+            known = least(least(within, line - first), as_index(1)) * (side.size - 2)
+            start = writer.let((line - first) * (2 * copy.line), "start")
+            top = writer.let(within * 2 + side.origin[0], "top")
+            copy.write(image, top, writer.let(known, "known"), side.size, start, vectors)
+            low = greatest(tiles[0], line * per)
+            with writer.loop(low, least(tiles[1], line * per + per), "t") as t:
+                begin = start + (t - line * per) * (2 * copy.pixel) - vectors[0] * self.lanes
+                patch = _Patch(
+                    copy.buffer, writer.let(begin, "from"), copy.line, copy.pixel, (), ()
+                )
+                to = writer.let((t - tiles[0]) * self._pitch(side.most), "to")
+                self._transform(side, patch, vectors, to)
 
     def _transform(self, side: _Side, patch: _Patch, vectors: Span, to: Expr) -> None:
         """Calls the transform of a patch for some vectors of channels."""
