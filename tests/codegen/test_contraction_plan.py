@@ -248,7 +248,9 @@ def test_what_is_shared_out() -> None:
     dims = {"lhs_batch": (1,), "rhs_batch": (0,), "lhs_contract": (2,), "rhs_contract": (1,)}
     assert plan_of("dot_general", (N, 4, 196), (4, 196, 128), **dims).shared == "b"
     assert conv((N, 58, 58, 64), (3, 3, 64, 64)).shared == "m"
-    assert conv((N, 7, 7, 512), (1, 1, 512, 2048)).shared == "m"
+    # Weights that are packed: of few pixels a thread packs its own columns.
+    assert conv((N, 7, 7, 512), (1, 1, 512, 2048)).shared == "n"
+    assert conv((N, 28, 28, 128), (1, 1, 128, 512)).shared == "m"
     assert conv((N, 9, 9, 512), (3, 3, 512, 512)).shared == "n"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from graphkeras import config
+from graphkeras.codegen.cpu.contract import plan
 from graphkeras.codegen.generate import generate
 from graphkeras.compiler import compile_graph, optimize
 from graphkeras.ir import Builder, Graph, Size, TensorType
@@ -87,6 +88,7 @@ def notes_of(graph: Graph, n: int, threads: int = 1) -> list[Any]:
         "udiv": lambda a, b: a // b,
         "urem": lambda a, b: a % b,
         "product_tile": lambda *given: Tile(given, notes),
+        "transpose_tile": lambda *given: lambda *arguments: None,
     }
     exec(re.sub(r"^from .*$", "", text, flags=re.MULTILINE), scope)
     scope["kernel"](threads - 1, threads, [n] * 8)
@@ -114,6 +116,19 @@ def test_a_tile_of_rows_is_asked_for_by_the_one_before(columns: int, threads: in
     first = min(at for name, at in notes[0][1] if name == "x0")
     missing = {at for name, at in unasked(notes) if name == "x0"}
     assert missing == set(range(first, first + height * 80))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_block_of_columns_is_asked_for_by_the_one_before(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "B_ELEMENTS_ASKED_FOR", 48 * 80)
+    with config.override(cpu="avx512"):
+        notes = notes_of(product((N, 80), (200, 80), 1, 1), 201, threads)
+    asked = {at for _, _, ahead in notes for name, at in ahead if name == "x1"}
+    block = min(asked)
+    assert block == {1: 48, 2: 144}[threads] * 80
+    assert asked >= set(range(block, 200 * 80))
 
 
 @pytest.mark.parametrize("threads", [1, 2])

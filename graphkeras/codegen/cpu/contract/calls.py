@@ -17,7 +17,7 @@ from graphkeras.codegen.emit import KernelWriter
 from graphkeras.codegen.kernel_ir import Reach
 from graphkeras.ir.dims import number, product
 from graphkeras.ir.op import Contraction
-from graphkeras.ir.scalar import Expr, as_index
+from graphkeras.ir.scalar import Expr, as_index, least
 
 SINGLE_ROW_VECTORS = 8
 """Vectors of a tile of one row: two multiply-adds a cycle times their latency of four."""
@@ -164,19 +164,21 @@ class Calls:
         """What a tile asks for of a stream: memory, and where its part begins."""
         plan, operands, width = self.plan, self.operands, self.plan.width
         number = (panel - columns[0]) // width
-        if chunk is not None:
+        if chunk is not None or stream.operand:
             panels = (columns[1] - columns[0] + (width - 1)) // width
             number = self.writer.let(self.number * panels, "number") + number
-        first = as_index(0) if not stream.pitch else columns[0]
+        first = columns[0] if stream.pitch or chunk is None else as_index(0)
         if stream.operand:
             assert plan.b_source is not None
             buffer, start = plan.b_source.buffer, operands.b_source_offset(b, first, chunk)
         else:
-            start = operands.a_offset(b, base if chunk is None else first, chunk)
+            start = operands.a_offset(b, base if chunk is None else as_index(0), chunk)
             buffer = operands.a
         start = self.writer.let(start + stream.ahead, "next")
         if stream.pitch:
             return buffer, start + number * plan.k_elements // stream.calls * stream.pitch
+        if stream.calls:
+            number = self.writer.let(least(number, as_index(stream.calls)), "number")
         return buffer, start + number * (stream.pace * plan.k_elements)
 
     def _last_column(self, valid: int) -> int:

@@ -129,10 +129,12 @@ class Operands:
         return start + self._chunk_offset(steps.dims[1], chunk, self.plan.b)
 
     def b_source_offset(self, b: Sequence[Expr], column: Expr, chunk: Chunk | None) -> Expr:
-        """Where the part of B's source begins that a tile is to copy."""
+        """Where the part of B's source begins that a tile is to copy, or asks for."""
         assert self.plan.b_source is not None
         steps = self.plan.b_source.strides
-        start = column + offset(b, steps.dims[0]) + steps.start
+        columns = merged(self.rule.n, steps.dims[2])
+        far = columns[0].strides[0] if len(columns) == 1 else 1
+        start = column * far + offset(b, steps.dims[0]) + steps.start
         return start + self._chunk_offset(steps.dims[1], chunk, Form.IN_PLACE)
 
     def _chunk_offset(self, steps: Sequence[int], chunk: Chunk | None, form: Form) -> Expr:

@@ -27,8 +27,10 @@ from graphkeras.codegen.cpu.contract.cuts import (
     K_CHUNK,
     K_CHUNK_IN_MEMORY,
     K_WHOLE,
+    NEAR_ELEMENTS,
     POSITIONS_WHOLE,
     PRODUCT_WHOLE,
+    SMALL_RESULT,
     cut_in_chunks,
     nest,
     packed_steps,
@@ -39,7 +41,7 @@ from graphkeras.codegen.cpu.contract.layouts import VIEW_ELEMENTS, lay_out_view
 from graphkeras.codegen.cpu.contract.panels import Panels, find_panels
 from graphkeras.codegen.cpu.contract.runs import Tiling
 from graphkeras.codegen.cpu.contract.source import Source, find_source
-from graphkeras.codegen.cpu.contract.streams import with_streams
+from graphkeras.codegen.cpu.contract.streams import columns_follow, with_streams
 from graphkeras.codegen.cpu.microkernel import UNROLL
 from graphkeras.codegen.cpu.target import target
 from graphkeras.ir.dims import number, product
@@ -49,14 +51,21 @@ from graphkeras.ir.scalar import INDEX, Var
 from graphkeras.ir.types import TensorType
 
 COPIED_STEPS = 512
-"""Most steps of k for which tiles copy B: a tile meets as many pages. 1024 steps 2-3 % slower."""
+"""Most steps of k for which tiles copy B: a tile meets a part of as many lines. 1024 steps 2-3 %
+slower. Lines a page apart are packed, each from its begin to its end: the weight gradient of a dense
+layer, 256 x 1024 x 1024, took 3 % less so, a 1x1 convolution of one image, 256 to 1024, 7 %."""
 B_ELEMENTS = 1 << 18
 """Elements of B that are used together: 1 MiB of float32."""
+B_ELEMENTS_ASKED_FOR = 1 << 17
+"""As B_ELEMENTS, where tiles ask for the next block, which is to be in L2 by then. The input
+gradient of a dense layer, 256 x 1024 x 1024, took 4 % less than with blocks twice as large and
+unasked on one thread, 7-10 % on two; that of a 1x1 convolution, 1024 to 256, 16 % of one image."""
 B_ELEMENTS_IN_MEMORY = 1 << 17
 """As B_ELEMENTS, where chunks add to the result, of which as much is to stay in L2."""
-C_ELEMENTS = 1 << 18
+C_ELEMENTS = 9 << 15
 """Elements of the strip of the result that chunks of k add to. What a chunk packs serves all tiles
-of a strip: the gradient of a 1x1 kernel of 256 x 1024 took 8 % less than with half as many."""
+of a strip: the gradient of a 1x1 kernel of 256 x 1024 took 8 % less than with half as many. Half of
+1024 rows, in tiles of 6, by 512 columns is one strip: 2-4 % less for a dense layer than two."""
 C_NEAR_ELEMENTS = 72 * 64
 """As C_ELEMENTS, for a product that packs nothing: the strip stays in the first-level cache (in one
 run 784 x 32 x 128 at 95 GFLOP/s in place of 77, 1600 x 128 x 64 at 108 in place of 96)."""
@@ -85,6 +94,10 @@ as they need it: the gradients of a net's first kernel, 9 or 27 rows."""
 FEW_PIXELS = 100
 """Rows of an image up to which weights from memory take the time. 7x7 pixels, 512 to 2048
 channels, took 0.79 ms in place of 0.99 for one image with a sweep; 14x14 pixels gain nothing."""
+PACKED_PIXELS = 200
+"""As FEW_PIXELS, where weights are packed in every call, of which each thread then packs its own
+part. On two threads a 1x1 convolution of 14x14 pixels, 256 to 1024 channels, took 15 % less for one
+image and no more for 32; its input gradient 4 and 2 % less. 28x28 pixels: 4-9 % more."""
 SWEEP_ROWS = 56
 """Rows that a panel of B serves before the next one is read."""
 
@@ -160,7 +173,7 @@ class _Planner:
         shared = self._shared(runs, width, a_form, b_form)
         in_place = a_form is Form.IN_PLACE and b_form is Form.PANELS and self.cut is None
         sweep, asked = self._sweep(rows) if in_place and shared == "n" else (0, 0)
-        block = width if sweep else self._block(width)
+        block = width if sweep else self._block(width, b_source, b_form)
         copied = rule.view is not None or {Form.PACKED, Form.COPIED} & {a_form, b_form}
         strip_elements = C_ELEMENTS if copied else C_NEAR_ELEMENTS
         return Plan(
@@ -198,8 +211,15 @@ class _Planner:
 
     def _chunk(self) -> int:
         """Steps of k in a chunk, about."""
-        wide = (self.columns or 0) * K_CHUNK_IN_MEMORY * self.result.itemsize > CUT_IN_PLACE_BYTES
-        return K_CHUNK_IN_MEMORY if self.in_memory and wide else K_CHUNK
+        rule, columns = self.rule, self.columns or 0
+        wide = columns * K_CHUNK_IN_MEMORY * self.result.itemsize > CUT_IN_PLACE_BYTES
+        if self.in_memory and wide:
+            return K_CHUNK_IN_MEMORY
+        rows = product(rule.m)
+        if rule.view is None or not isinstance(rows, int) or rows != rule.m[-1]:
+            return K_CHUNK
+        small = 0 < rows * columns <= SMALL_RESULT
+        return min(K_CHUNK, NEAR_ELEMENTS // (rows + columns)) if small else K_CHUNK
 
     # ---- operands
 
@@ -239,7 +259,13 @@ class _Planner:
             return False
         if not 1 < steps_in_tile(self.rule, self.cut) <= COPIED_STEPS:
             return False
-        return self._columns_are_neighbours(source.strides)
+        apart = self._step_of_k(source.strides) * self.result.itemsize
+        return apart < PAGE and self._columns_are_neighbours(source.strides)
+
+    def _step_of_k(self, found: Strides) -> int:
+        """Elements of B from one step of k to the next."""
+        steps = [abs(s) for s, d in zip(found.dims[1], self.rule.k, strict=True) if d != 1]
+        return min(steps, default=0)
 
     def _reads_in_place(self, found: Strides) -> bool:
         """Whether tiles can read columns at these strides, and k does not span too much."""
@@ -247,8 +273,8 @@ class _Planner:
             return False
         if self.choices.b_in_place is not None:
             return self.choices.b_in_place
-        steps = [abs(s) for s, d in zip(found.dims[1], self.rule.k, strict=True) if d != 1]
-        span = steps_in_tile(self.rule, self.cut) * min(steps, default=0) * self.result.itemsize
+        steps = steps_in_tile(self.rule, self.cut) * self._step_of_k(found)
+        span = steps * self.result.itemsize
         whole = PRODUCT_IN_PLACE_BYTES if self.rule.view is None else IN_PLACE_BYTES
         most = whole if self.cut is None else CUT_IN_PLACE_BYTES
         return span <= most or self.columns <= 2 * self.lanes
@@ -335,9 +361,13 @@ class _Planner:
 
     # ---- blocks
 
-    def _block(self, width: int) -> int:
-        sums_stay = self.in_memory and self.cut is not None
-        elements = self.choices.b_elements or (B_ELEMENTS_IN_MEMORY if sums_stay else B_ELEMENTS)
+    def _block(self, width: int, source: Source | None, form: Form) -> int:
+        elements = B_ELEMENTS
+        if self.cut is None and columns_follow(self.rule, source, form):
+            elements = B_ELEMENTS_ASKED_FOR
+        if self.in_memory and self.cut is not None:
+            elements = B_ELEMENTS_IN_MEMORY
+        elements = self.choices.b_elements or elements
         block = max(width, elements // max(1, steps_in_tile(self.rule, self.cut)) // width * width)
         if self.columns is not None:
             return min(block, max(1, -(-self.columns // width)) * width)
@@ -376,7 +406,8 @@ class _Planner:
         known, wide = self.known, self.columns >= WIDE
         if not isinstance(runs.extent, int):
             # One run as long as the batch, or longer: images times pixels.
-            few = wide and known <= FEW_PIXELS and b_form is Form.PANELS
+            pixels = {Form.PANELS: FEW_PIXELS, Form.IN_PLACE: 0}.get(b_form, PACKED_PIXELS)
+            few = wide and known <= pixels and (packed_once or b_form is Form.PANELS)
             return "n" if len(rule.m) == 1 or few else "m"
         if isinstance(rows, int):
             # Of an operand that is packed, each thread is to pack its own part only.

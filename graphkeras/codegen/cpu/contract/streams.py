@@ -1,6 +1,7 @@
 """What tiles ask the cache for while they multiply: what the tiles after them read first.
 
     k whole       the next tile's rows of A, by all panels of a block in turn
+                  the next block of a B whose columns lie along k, by all tiles and panels in turn
     k in chunks   the next chunk of A and of B, by all tiles and panels of a strip in turn
 
 Who reads memory first waits for it: a core has about 500 instructions under way, ten steps of a
@@ -17,12 +18,15 @@ from dataclasses import replace
 
 from graphkeras.codegen.cpu.contract.access import Strides, merged
 from graphkeras.codegen.cpu.contract.forms import Form, Plan, Stream
+from graphkeras.codegen.cpu.contract.source import Source
 from graphkeras.ir.dims import number, product
 from graphkeras.ir.op import Contraction
 
 TEAM = 2
 """Threads that tiles and panels are taken to be shared among; where there are more, each asks for a
 part of what comes next."""
+BLOCK_PACE = 4
+"""Elements of the next block of B a step of k: a line every few steps."""
 MOST_PACE = 16
 """Elements a step of k; tiles that are to ask for more, of a strip of few, do not ask."""
 
@@ -36,7 +40,10 @@ def with_streams(rule: Contraction, plan: Plan) -> Plan:
         return plan
     own = columns if plan.shared != "n" else -(-columns // (TEAM * plan.width)) * plan.width
     panels = -(-min(plan.block, own) // plan.width)
-    found = _rows(plan, panels) if plan.cut is None else _chunks(rule, plan, own, panels)
+    if plan.cut is None:
+        found = [*_rows(plan, panels), *_next_block(rule, plan, own)]
+    else:
+        found = _chunks(rule, plan, own, panels)
     return replace(plan, streams=tuple(stream for stream in found if stream.pace <= MOST_PACE))
 
 
@@ -52,6 +59,22 @@ def _rows(plan: Plan, panels: int) -> list[Stream]:
     if line[0].strides != (1,):
         return []
     return [Stream(0, -(-rows // panels), rows * steps)]
+
+
+def _next_block(rule: Contraction, plan: Plan, own: int) -> list[Stream]:
+    """The next block of columns of B, where these lie along k and one behind the other."""
+    if not columns_follow(rule, plan.b_source, plan.b) or own <= plan.block:
+        return []
+    calls = -(-plan.block // BLOCK_PACE)
+    return [Stream(1, BLOCK_PACE, plan.block * plan.k_elements, calls=calls)]
+
+
+def columns_follow(rule: Contraction, source: Source | None, form: Form) -> bool:
+    """Whether columns of a B that is packed lie along k, and one behind the other."""
+    if form is not Form.PACKED or source is None:
+        return False
+    along, across = merged(rule.k, source.strides.dims[1]), merged(rule.n, source.strides.dims[2])
+    return [axis.strides for axis in (*along, *across)] == [(1,), (product(rule.k),)]
 
 
 def _chunks(rule: Contraction, plan: Plan, own: int, panels: int) -> list[Stream]:
