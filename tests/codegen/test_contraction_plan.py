@@ -242,6 +242,27 @@ def test_tiles_ask_for_columns_that_their_thread_reads() -> None:
     assert (b.operand, b.pace, b.pitch) == (1, 3, 1024)
 
 
+@pytest.mark.parametrize(
+    ("size", "channels", "steps"), [(28, 128, 2 * 28), (56, 64, 2 * 56), (28, 256, 4 * 28)]
+)
+def test_chunks_of_a_small_gradient_are_near(size: int, channels: int, steps: int) -> None:
+    kind = {"strides": (1, 1), "kernel_size": (1, 1), "padding": ((0, 0), (0, 0))}
+    kind |= {"lhs_dilation": (1, 1), "rhs_dilation": (1, 1), "groups": 1}
+    shape = (N, size, size, channels)
+    assert plan_of("conv_kernel_grad", shape, shape, **kind).k_elements == steps
+
+
+def test_lines_a_page_apart_are_packed_and_others_copied() -> None:
+    forms = {n: product((N, 256), (256, n), 1, 0).b for n in (1008, 1024)}
+    assert forms == {1008: Form.COPIED, 1024: Form.PACKED}
+
+
+def test_half_of_many_rows_is_a_strip() -> None:
+    plan = product((N, 1024), (N, 1024), 0, 0, in_memory=True)
+    tiles = -(-1024 // len(plan.runs.rows))
+    assert (plan.shared, plan.strip) == ("m", -(-tiles // 2))
+
+
 def test_what_is_shared_out() -> None:
     assert product((N, 784), (784, 128), 1, 0).shared == "n"
     assert product((N, 64), (64, 10), 1, 0).shared == "m"

@@ -52,8 +52,9 @@ from graphkeras.ir.types import TensorType
 
 COPIED_STEPS = 512
 """Most steps of k for which tiles copy B: a tile meets a part of as many lines. 1024 steps 2-3 %
-slower. Lines a page apart are packed, each from its begin to its end: the weight gradient of a dense
-layer, 256 x 1024 x 1024, took 3 % less so, a 1x1 convolution of one image, 256 to 1024, 7 %."""
+slower. Lines a page apart are packed, each from its begin to its end: the weight gradient of a
+dense layer, 256 x 1024 x 1024, took 3 % less so, a 1x1 convolution of one image, 256 to 1024, 7 %.
+"""
 B_ELEMENTS = 1 << 18
 """Elements of B that are used together: 1 MiB of float32."""
 B_ELEMENTS_ASKED_FOR = 1 << 17
