@@ -261,7 +261,8 @@ class _Product:
                 if plan.sweep:
                     place = (index - rows[0]) // unit * plan.asked + number(product(self.rule.k))
                     self.calls.next_panel = writer.let(place * plan.width, "ahead")
-                self.calls.number = self._number(index, rows)
+                if any(stream.operand for stream in plan.streams):
+                    self.calls.number = self._number(index, rows)
                 tile = self._packed(b, tile, index, rows, None)
                 line = self._line(b, tile, columns, as_index(0))
                 self._panels(b, tile, columns, line, None, copying)
