@@ -322,11 +322,6 @@ class Elements:
         indices = [index[d] for d in range(len(index))]
         return self.read(value, Position(value.type.shape, indices))
 
-    def operand_flat(self, i: int, offset: Expr) -> Expr:
-        """See `graphkeras.ir.op.Elements.operand_flat`."""
-        value = self._stack[-1].inputs[i]
-        return self.read(value, Position(value.type.shape, flat=offset))
-
     def guarded(self, condition: Expr, value: Callable[[], Expr], other: Expr) -> Expr:
         """See `graphkeras.ir.op.Elements.guarded`."""
         condition = self.writer.let(condition, "inside")

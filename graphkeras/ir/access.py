@@ -76,11 +76,6 @@ class AccessCollector:
             position = Position(value.type.shape, [index[d] for d in range(len(index))])
         return self.read(value, position)
 
-    def operand_flat(self, i: int, offset: Expr) -> Expr:
-        """See `Elements.operand_flat`."""
-        value = self._stack[-1].inputs[i]
-        return self.read(value, Position(value.type.shape, flat=offset))
-
     def guarded(self, condition: Expr, value: Callable[[], Expr], other: Expr) -> Expr:
         """See `Elements.guarded`."""
         return value()

@@ -9,7 +9,7 @@ kernel found a shorter way.
 from __future__ import annotations
 
 from graphkeras.ir.dims import Dim, product
-from graphkeras.ir.graph import Node, Value
+from graphkeras.ir.graph import Node
 from graphkeras.ir.op import Kind, get_op
 
 
@@ -42,9 +42,25 @@ def flops(node: Node) -> Dim:
 
 
 def traffic(node: Node) -> Dim:
-    """Bytes of a node's distinct operands and of its results: what it must move at least."""
-    values: dict[Value, None] = dict.fromkeys((*node.inputs, *node.results))
+    """Bytes of a node's distinct operands and of its results: what it must move at least.
+
+    Of a table that is only gathered from, what is gathered counts.
+    """
+    inner = node.inputs if node.body is None else node.body.inputs
+    nodes = (node,) if node.body is None else node.body.nodes
     total: Dim = 0
-    for value in values:
-        total = total + value.type.numel * value.type.itemsize
+    for operand, value in dict(zip(node.inputs, inner, strict=True)).items():
+        readers = [reader for reader in nodes if value in reader.inputs]
+        gathered = [r for r in readers if _gathers(r) and value not in r.inputs[1:]]
+        read = operand.type.numel
+        if readers and len(gathered) == len(readers):
+            read = sum((reader.types[0].numel for reader in gathered), start=0)
+        total = total + read * operand.type.itemsize
+    for result in node.results:
+        total = total + result.type.numel * result.type.itemsize
     return total
+
+
+def _gathers(node: Node) -> bool:
+    op = get_op(node.op)
+    return op.indexes and op.kind is Kind.INJECTIVE

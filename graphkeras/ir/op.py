@@ -87,16 +87,16 @@ class Index(Protocol):
         """Row-major offset of the position."""
         ...
 
+    def reshaped(self, shape: Shape) -> Index:
+        """The position of the same element in a tensor of another shape."""
+        ...
+
 
 class Elements(Protocol):
     """What an `element` rule may ask of code generation."""
 
     def operand(self, i: int, index: Sequence[Expr] | Index) -> Expr:
         """Operand `i` at a position; a scalar operand takes `()`."""
-        ...
-
-    def operand_flat(self, i: int, offset: Expr) -> Expr:
-        """Operand `i` at a row-major offset (reshape needs no index arithmetic this way)."""
         ...
 
     def guarded(self, condition: Expr, value: Callable[[], Expr], other: Expr) -> Expr:

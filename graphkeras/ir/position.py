@@ -2,7 +2,10 @@
 
 Either form is derived from the other on demand. A reshape hands the offset on unchanged, so a
 chain of elementwise ops and reshapes never divides; only an op that needs single dimensions
-(transpose, slice, ...) pays for taking an offset apart.
+(transpose, slice, ...) pays for taking an offset apart. Behind a reshape that is what changed::
+
+    [N, 4, 196, 3]   i0   i1   i2          i3
+    [N, 784, 3]      i0   i1*196 + i2      i3        nothing is divided: a dim was cut
 """
 
 from __future__ import annotations
@@ -14,16 +17,30 @@ from graphkeras.ir.scalar import INDEX, Const, Expr, as_index
 
 
 class Position:
-    """A position in a tensor of `shape`, given by `indices` or by `flat`."""
+    """A position in a tensor of `shape`.
+
+    It is given by `indices`, by `flat`, or by `of`: where the element is in another shape.
+    """
 
     def __init__(
-        self, shape: Shape, indices: Sequence[Expr] | None = None, flat: Expr | None = None
+        self,
+        shape: Shape,
+        indices: Sequence[Expr] | None = None,
+        flat: Expr | None = None,
+        of: Position | None = None,
     ) -> None:
         self.shape = tuple(shape)
         self._indices = None if indices is None else tuple(indices)
         self._flat = flat
-        if self._indices is None and flat is None:
+        self._of = of
+        if self._indices is None and flat is None and of is None:
             raise ValueError("a position needs indices or an offset")
+
+    def reshaped(self, shape: Shape) -> Position:
+        """The position of the same element in a tensor of another shape."""
+        if self._indices is None:
+            return Position(shape, flat=self.flat)
+        return Position(shape, of=self)
 
     def __len__(self) -> int:
         return len(self.shape)
@@ -35,16 +52,19 @@ class Position:
     def indices(self) -> tuple[Expr, ...]:
         """One expression a dimension."""
         if self._indices is None:
-            assert self._flat is not None
-            self._indices = split_offset(self._flat, self.shape)
+            of = self._of
+            if of is not None:
+                self._indices = _regrouped(of.indices, of.shape, self.shape)
+            else:
+                self._indices = split_offset(self.flat, self.shape)
         return self._indices
 
     @property
     def flat(self) -> Expr:
         """The row-major offset."""
         if self._flat is None:
-            assert self._indices is not None
-            self._flat = join_offset(self._indices, self.shape)
+            of = self._of
+            self._flat = join_offset(self.indices, self.shape) if of is None else of.flat
         return self._flat
 
 
@@ -68,3 +88,14 @@ def split_offset(offset: Expr, shape: Shape) -> tuple[Expr, ...]:
             index = index % as_index(dim)
         indices.append(index)
     return tuple(indices)
+
+
+def _regrouped(indices: Sequence[Expr], old: Shape, new: Shape) -> tuple[Expr, ...]:
+    """Indices in the shape `new`, from those in `old`: only dims that differ are computed."""
+    both = min(len(old), len(new))
+    head = next((d for d in range(both) if old[d] != new[d]), both)
+    tail = next((d for d in range(both - head) if old[-1 - d] != new[-1 - d]), both - head)
+    inner = slice(head, len(old) - tail)
+    offset = join_offset(indices[inner], old[inner])
+    middle = split_offset(offset, new[head : len(new) - tail])
+    return (*indices[:head], *middle, *indices[len(old) - tail :])

@@ -8,7 +8,8 @@ Readers recompute a cheap elementwise tree inside their own loops. It is written
 * where several readers would recompute more than a few operations, or one reader its elements
   several times (broadcasting, overlapping windows);
 * where a contraction would compute it while it packs, unless that saves memory traffic
-  (`fusion_prologue.py` says when it does for a normalised image);
+  (`fusion_prologue.py` says when it does for a normalised image, `fusion_samples.py` for a batch
+  that is gathered from all samples);
 * where a sum over everything would compute dear elements: one thread runs it, while writing them
   is shared by all, mostly in a kernel that is there anyway.
 
@@ -16,6 +17,8 @@ What follows from run-time sizes alone is never written: no loop has to wait for
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from graphkeras.ir.dims import Size
 from graphkeras.ir.graph import Graph, Node, Value
@@ -32,6 +35,7 @@ from graphkeras.passes.fusion_kernel import (
     node_of,
 )
 from graphkeras.passes.fusion_prologue import pays_while_copying
+from graphkeras.passes.fusion_samples import gathers_once, gathers_samples
 
 CHEAP = 3
 """Cost up to which a tree is recomputed by several readers instead of being written."""
@@ -69,7 +73,9 @@ class _Written:
             self.written.update(node.results)
             return
         unwritten = [v for v in node.inputs if v not in self.written]
-        tree = op.cost + sum(self.cost.get(v, 0) for v in unwritten)
+        # The number of a long row is read once for all of it.
+        cost = 1 if gathers_samples(node) else op.cost
+        tree = cost + sum(self.cost.get(v, 0) for v in unwritten)
         self.cost[node.result] = tree
         if self._is_written(node.result, tree):
             self.written.add(node.result)
@@ -79,12 +85,13 @@ class _Written:
         if value in self.outputs:
             return True
         kinds = [get_op(user.op).kind for user in users]
+        contractions = [u for u, kind in zip(users, kinds, strict=True) if kind is Kind.CONTRACT]
         if Kind.OPAQUE in kinds:
             return not is_one_number(value)
         if is_of_sizes(value):
             return False
         copied = False
-        if Kind.CONTRACT in kinds and not self._is_prologue(value, tree):
+        if contractions and not self._is_prologue(value, tree, contractions):
             copied = pays_while_copying(value, users, tree, self.written, self.order)
             if not copied:
                 return True
@@ -94,21 +101,23 @@ class _Written:
             return True
         if tree > DEAR and any(is_serial(user) for user in users):
             return True
-        recomputed = [kind for kind in kinds if kind is not Kind.CONTRACT]
-        return not copied and len(users) > 1 and bool(recomputed) and tree > CHEAP
+        recomputed = len(contractions) < len(users)
+        return not copied and len(users) > 1 and recomputed and tree > CHEAP
 
-    def _is_prologue(self, value: Value, tree: int) -> bool:
-        """Whether a contraction should compute `value` where it lays out or packs its operand.
+    def _is_prologue(self, value: Value, tree: int, users: Sequence[Node]) -> bool:
+        """Whether contractions should compute `value` where they lay out or pack their operand.
 
         That happens about once an element. It pays off for a tree that only moves elements of
-        one written value (a transpose), and for a short one that reads much less than it makes
-        (a gradient that pooling spreads out).
+        one written value (a transpose), for a short one that reads much less than it makes (a
+        gradient that pooling spreads out), and for one that gathers samples.
         """
         leaves: set[Value] = set()
         stack = [node_of(value)]
         moves = True
         while stack:
             node = stack.pop()
+            if gathers_samples(node):
+                return tree <= PROLOGUE and all(gathers_once(value, user) for user in users)
             moves &= get_op(node.op).kind is Kind.INJECTIVE and get_op(node.op).cost <= 1
             for operand in node.inputs:
                 if operand.producer is None or operand in self.written:

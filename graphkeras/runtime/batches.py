@@ -1,20 +1,22 @@
 """Runs a program over many batches of rows in one native call.
 
-    arrays of all samples      order of rows (a shuffle), or none
-            │                        │
-            ├── in order, as the program wants them: the program reads them where they lie,
-            │   and its address of the input moves on by a batch
-            └── else: a kernel gathers (and converts) the rows of a batch into a buffer
+    arrays of all samples, in order, as the program wants them
+        │   it reads them where they lie: its address of the input moves on by a batch
+        ▼
+    a program that takes batches
 
-Between two batches no Python runs: `batch_kernels.run_batches` launches the program, with the
-gathering kernel as the first row of its table, looks at the loss, and adds to a list of words what
-each of them changes by from batch to batch.
+    arrays of all samples, and the order of their rows
+        │   its address of the order moves on by a batch
+        ▼
+    a program that gathers (and converts) the rows of a batch (`passes/gather_samples.py`)
+
+Between two batches no Python runs: `batch_kernels.run_batches` launches the program, looks at the
+loss, and adds to a list of words what each of them changes by from batch to batch.
 """
 
 from __future__ import annotations
 
 import ctypes
-import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -22,29 +24,22 @@ from pathlib import Path
 import numpy as np
 
 from graphkeras.frozen import frozen
+from graphkeras.ir.dims import is_static
 from graphkeras.ir.op import Array
+from graphkeras.ir.types import SHORT, TensorType
+from graphkeras.passes.gather_samples import samples_type
 from graphkeras.runtime import kernel_cache
-from graphkeras.runtime.context import Context, address_of, aligned
-from graphkeras.runtime.pool import Pool, launch_address
-
-_COPY = {1: 0, 4: 1, 8: 2}
-"""Bytes of an element -> code for a copy."""
-_TO_FLOAT32 = {"float64": 3, "uint8": 4, "bool": 4, "int32": 5, "int64": 6}
-"""Dtype -> code for a conversion to float32."""
+from graphkeras.runtime.context import Context, address_of
+from graphkeras.runtime.pool import launch_address
 
 
 @cache
-def _native() -> tuple[Callable[[int], int], int]:
-    """The function that runs batches, and the address of the kernel that gathers."""
+def _run_batches() -> Callable[[int], int]:
     text = Path(__file__).with_name("batch_kernels.py").read_text(encoding="utf-8")
-    run, gather = kernel_cache.load_functions(
-        [
-            kernel_cache.Function("batches", text, "run_batches", ("int64",), "int64"),
-            kernel_cache.Function("gather", text, "gather"),
-        ]
-    )
+    function = kernel_cache.Function("batches", text, "run_batches", ("int64",), "int64")
+    (address,) = kernel_cache.load_functions([function])
     # A CFUNCTYPE call releases the interpreter lock.
-    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(run), gather
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(address)
 
 
 @frozen
@@ -60,79 +55,87 @@ class Rows:
 
 @frozen
 class Source:
-    """The samples of one input.
+    """The samples of one input, as a program takes them.
 
     Attributes:
-        array: All samples; the first axis counts them.
-        shape: Shape of one sample as the program wants it, of as many elements.
-        dtype: Dtype the program wants.
+        array: All samples, C-contiguous; the first axis counts them.
+        type: Type of this array, for `gather_samples`.
+        in_place: Whether a part of the array is a batch as the program wants it.
     """
 
     array: Array
-    shape: tuple[int, ...]
-    dtype: np.dtype[np.generic]
+    type: TensorType
+    in_place: bool
 
-    @property
-    def readable(self) -> bool:
-        """Whether its rows can be read by native code: contiguous, of a dtype it converts."""
-        array = self.array
-        same = array.dtype == self.dtype and array.itemsize in _COPY
-        known = self.dtype == np.float32 and array.dtype.name in _TO_FLOAT32
-        return (
-            (same or known)
-            and array.dtype.isnative
-            and array.flags.aligned
-            and array.ndim > 0
-            and len(array) > 0
-            and array[0].flags.c_contiguous
-            and math.prod(array.shape[1:]) == math.prod(self.shape)
+    @staticmethod
+    def of(array: Array, shape: tuple[int, ...], type: TensorType) -> Source | None:
+        """The samples in an array.
+
+        Args:
+            array: The first axis counts the samples.
+            shape: Shape of one sample as the program wants it.
+            type: Type of a batch, as the program wants it.
+
+        Returns:
+            `None` where native code cannot read them: samples with gaps inside, that overlap, or
+            of a dtype that a program does not know or would convert otherwise than NumPy does.
+        """
+        dtype = array.dtype
+        elements = int(np.prod(shape))
+        known = dtype.isnative and dtype.name in SHORT
+        if not known or not (dtype == type.dtype or type.is_float) or not array.flags.aligned:
+            return None
+        if len(array) == 0 or not array[0].flags.c_contiguous:
+            return None
+        if array.flags.c_contiguous:
+            whole = array.reshape((len(array), *shape))
+            return Source(whole, samples_type(type, dtype.name), dtype == type.dtype)
+        pitch, rest = divmod(array.strides[0], dtype.itemsize)
+        if rest or pitch < elements or not is_static(type.shape[1:]):
+            return None
+        # What lies between two samples is never read, nor what lies behind the last one.
+        lines = np.lib.stride_tricks.as_strided(
+            array, (len(array), pitch), (array.strides[0], dtype.itemsize), writeable=False
         )
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the program can read the samples where they lie."""
-        return self.array.dtype == self.dtype and self.array.flags.c_contiguous
-
-    def code(self) -> int:
-        """The conversion, for the kernel that gathers."""
-        same = self.array.dtype == self.dtype
-        return _COPY[self.dtype.itemsize] if same else _TO_FLOAT32[self.array.dtype.name]
+        return Source(lines, samples_type(type, dtype.name, pitch), False)
 
 
 class Feeder:
     """Feeds the rows of arrays to the first inputs of a program.
 
     Args:
-        sources: The samples of each of these inputs, all readable.
+        sources: The samples of each of these inputs.
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = sources
-        self._buffers: list[Array | None] = [None] * len(sources)
+        self._in_order: Array | None = None
+
+    @property
+    def types(self) -> tuple[TensorType, ...]:
+        """Types of the arrays of all samples."""
+        return tuple(source.type for source in self._sources)
+
+    def gathers(self, rows: Rows) -> bool:
+        """Whether the program must be one that gathers the rows of a batch."""
+        return rows.order is not None or not all(source.in_place for source in self._sources)
 
     def first(self, rows: Rows) -> list[Array]:
-        """The arrays that are the inputs of the first batch: views of the data, or buffers."""
-        return [
-            source.array[rows.start : rows.start + rows.size].reshape((rows.size, *source.shape))
-            if rows.order is None and source.in_place
-            else self._buffer(i, rows.size)
-            for i, source in enumerate(self._sources)
-        ]
-
-    def _buffer(self, index: int, size: int) -> Array:
-        source, buffer = self._sources[index], self._buffers[index]
-        if buffer is None or len(buffer) < size:
-            nbytes = size * math.prod(source.shape) * source.dtype.itemsize
-            memory, begin = aligned(nbytes)
-            skip = begin - address_of(memory)
-            whole = memory[skip : skip + nbytes].view(source.dtype)
-            buffer = self._buffers[index] = whole.reshape((size, *source.shape))
-        return buffer[:size]
+        """The arrays that are the inputs of the first batch."""
+        arrays = [source.array for source in self._sources]
+        stop = rows.start + rows.size
+        if not self.gathers(rows):
+            return [array[rows.start : stop] for array in arrays]
+        order = rows.order
+        if order is None:
+            if self._in_order is None:
+                self._in_order = np.arange(len(arrays[0]), dtype=np.int64)
+            order = self._in_order
+        return [*arrays, order[rows.start : stop]]
 
     def run(
         self,
         context: Context,
-        pool: Pool | None,
         rows: Rows,
         inputs: Sequence[Array],
         outputs: Sequence[Array],
@@ -143,7 +146,6 @@ class Feeder:
 
         Args:
             context: Prepared with `inputs`, the arrays of the first batch, and `outputs`.
-            pool: The pool, or `None` for one thread.
             rows: The batches.
             inputs: What `first` gave.
             outputs: The outputs of the first batch.
@@ -155,27 +157,15 @@ class Feeder:
             The number of batches that were run.
         """
         moves: list[tuple[int, int]] = []
-        gathered: list[int] = []
-        for i, (source, array) in enumerate(zip(self._sources, inputs, strict=True)):
-            if rows.order is None and source.in_place:
-                moves += [(word, array.nbytes) for word in context.input_words(i)]
-            else:
-                whole = source.array
-                elements = math.prod(source.shape)
-                gathered += [address_of(whole), whole.strides[0], address_of(array)]
-                gathered += [elements, source.code()]
+        moved = range(len(inputs))[-1:] if self.gathers(rows) else range(len(inputs))
+        for i in moved:
+            moves += [(word, inputs[i].nbytes) for word in context.input_words(i)]
         if collect:
             for words, output in zip(context.output_words(), outputs, strict=True):
                 moves += [(word, output.nbytes) for word in words]
-        job, arguments = context.job, None
-        if gathered:
-            order = 0 if rows.order is None else address_of(rows.order)
-            head = (order, rows.start, rows.size, len(gathered) // 5)
-            arguments = np.array([*head, *gathered], np.int64)
-            moves.append((address_of(arguments) + 8, rows.size))
-            job = job.behind(_native()[1], address_of(arguments), pool)
         table = np.array(moves, np.int64).reshape(-1, 2)
         loss = (address_of(outputs[0]), outputs[0].itemsize) if watch else (0, 0)
-        fields = (launch_address(), job.address, rows.batches, *loss, address_of(table), len(table))
+        job = context.job.address
+        fields = (launch_address(), job, rows.batches, *loss, address_of(table), len(table))
         plan = np.array(fields, np.int64)
-        return _native()[0](address_of(plan))
+        return _run_batches()(address_of(plan))

@@ -134,19 +134,6 @@ class Job:
         self._launch = _native()["launch"]
         self._pool: Pool | None = None
 
-    def behind(self, kernel: int, argv: int, pool: Pool | None) -> Job:
-        """A job that runs another kernel before the launches of this one.
-
-        Args:
-            kernel: Address of the kernel.
-            argv: Address of its arguments.
-            pool: The pool to run on.
-        """
-        job = Job([row_of(kernel, argv), *self.table.tolist()], self.threads)
-        job.attach(pool)
-        job.wait_at_most(int(self._fields[5]))
-        return job
-
     def attach(self, pool: Pool | None) -> None:
         """Makes `pool` the one this job runs on; None for the calling thread alone."""
         self._pool = pool

@@ -8,7 +8,9 @@ import numpy as np
 
 from graphkeras.ir.graph import Graph
 from graphkeras.ir.op import Array
-from graphkeras.trace import Traced
+from graphkeras.ir.types import TensorType
+from graphkeras.passes.gather_samples import SAMPLES, gather_samples
+from graphkeras.trace import BATCH, Traced
 
 Executable = Callable[[Sequence[Array], Sequence[Array]], tuple[Array, ...]]
 """Takes the arrays of all graph inputs, first the data, then the buffers of variables. Outputs
@@ -16,12 +18,19 @@ that alias an input are written into its array; the others are returned."""
 
 
 def executable_for(
-    traced: Traced, trains: bool, eagerly: bool, autotune: bool | None, sizes: Mapping[str, int]
+    traced: Traced,
+    samples: Sequence[TensorType],
+    trains: bool,
+    eagerly: bool,
+    autotune: bool | None,
+    sizes: Mapping[str, int],
 ) -> Executable:
     """Makes a step runnable.
 
     Args:
         traced: The step.
+        samples: Empty where it takes batches; else the types of all samples of which it gathers
+            its batches, and it takes the numbers of theirs too (`gather_samples`).
         trains: Whether it is a training step. In others most variables stay what they are from
             call to call, so what depends on them alone is computed once.
         eagerly: Whether each node runs by itself with its NumPy reference: slow, but a debugger
@@ -29,6 +38,10 @@ def executable_for(
         autotune: Whether kernels are chosen by timing; None for the setting.
         sizes: The run-time sizes to time them for.
     """
+    if samples:
+        graph = gather_samples(traced.graph, samples)
+        traced = Traced(graph, traced.variables, traced.output_names)
+        sizes = {**sizes, SAMPLES: sizes[BATCH]}
     graph, variables = traced.graph, traced.variables
     if eagerly:
         return ReferenceExecutable(graph)

@@ -8,9 +8,10 @@ so a call passes the same arrays and the new values appear in place.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from graphkeras.training.inputs import batch_types, fit, order_inputs
 from graphkeras.training.nonfinite import non_finite_error
 from graphkeras.training.targets import TargetCheck, target_checks
 
+if TYPE_CHECKING:
+    from graphkeras.runtime.batches import Feeder, Rows
+
 CODE_SETTINGS = ("compiler", "cpu", "winograd")
 """Settings that decide which code a step becomes."""
 
@@ -39,10 +43,13 @@ Layout = list[tuple[tuple[int, ...], np.dtype[Any]] | None]
 
 @frozen
 class Step:
-    """One compiled step."""
+    """One step, compiled when it is first run, and once more if it is also run on gathered rows."""
 
     traced: Traced
-    executable: Executable
+    compile: Callable[[Sequence[TensorType]], Executable]
+    """`executable_for`, with all that it needs but the types of samples."""
+    eagerly: bool
+    """Whether each node runs by itself."""
     types: list[TensorType]
     """Types of the inputs that are data."""
     state: list[Array]
@@ -53,6 +60,19 @@ class Step:
     """What must hold for the numbers in `y`."""
     structure: Any = None
     """Structure of the outputs of a predict step, with their positions for leaves."""
+    made: dict[Sequence[TensorType], Executable] = field(default_factory=dict)
+    """What was compiled so far, oldest first, by the types of samples."""
+
+    @property
+    def executable(self) -> Executable:
+        """The step that takes batches."""
+        return self._compiled(())
+
+    def _compiled(self, samples: Sequence[TensorType]) -> Executable:
+        found = self.made.get(samples)
+        if found is None:
+            found = self.made[samples] = self.compile(samples)
+        return found
 
     def run(self, data: list[Array]) -> tuple[Array, ...]:
         """Runs the step on the arrays of a batch; returns the outputs that are no variables."""
@@ -67,11 +87,13 @@ class Step:
         finally:
             mark(self.updated)
 
-    def run_batches(self, *arguments: Any) -> tuple[tuple[Array, ...], int]:
+    def run_batches(
+        self, feeder: Feeder, rows: Rows, heads: Sequence[Array] | None, watch: bool
+    ) -> tuple[tuple[Array, ...], int]:
         """Runs the step over many batches: `run_batches` of its executable."""
-        executable: Any = self.executable
+        executable: Any = self._compiled(feeder.types if feeder.gathers(rows) else ())
         try:
-            outputs, done = executable.run_batches(*arguments)
+            outputs, done = executable.run_batches(feeder, rows, self.state, heads, watch)
         finally:
             mark(self.updated)
         return tuple(outputs), done
@@ -195,15 +217,18 @@ def _make(model: Any, mode: str, types: Batch, keep_finite: bool, batch: Batch) 
         else:
             traced = tracing.trace_test_step(model, *types)
     state, declared = model.training_state, tracing.declared_types(*types)
+    sizes = _sizes(declared, list(tree.leaves(batch)))
     return Step(
         traced,
-        executable_for(
+        partial(
+            executable_for,
             traced,
-            mode == "train",
-            state.run_eagerly,
-            state.autotune,
-            _sizes(declared, list(tree.leaves(batch))),
+            trains=mode == "train",
+            eagerly=state.run_eagerly,
+            autotune=state.autotune,
+            sizes=sizes,
         ),
+        state.run_eagerly,
         declared,
         [variable.buffer for variable in traced.variables],
         [variable.change for variable in traced.updated],

@@ -50,7 +50,7 @@ class Stream:
             NonFiniteLossError: As a call of the runner.
         """
         outputs: Outputs | None = None
-        if isinstance(group, Span) and len(group) > 1 and self._connect(group.adapter):
+        if isinstance(group, Span) and self._connect(group.adapter):
             for start, size, batches in _parts(group):
                 outputs = self._native(group, start, size, batches)
             return outputs
@@ -115,9 +115,10 @@ class Stream:
 
         run, step = self._run, self._step
         assert step is not None
+        assert self._feeder is not None
         rows = Rows(start, size, batches, span.order)
         watch = run.stops_at_nan
-        outputs, done = step.run_batches(self._feeder, rows, step.state, heads, watch)
+        outputs, done = step.run_batches(self._feeder, rows, heads, watch)
         if watch and not math.isfinite(outputs[0]):
             last = start + (done - 1) * size
             data, _ = run.read(span.adapter.batch(last, last + size, span.order))
@@ -134,15 +135,16 @@ def _parts(span: Span) -> list[tuple[int, int, int]]:
 
 def _feeder(step: Step, data: Sequence[Array]) -> Feeder | None:
     """Feeds the arrays to the step, if native code can read them and run the step."""
-    if not hasattr(step.executable, "run_batches"):
+    if step.eagerly:
         return None
     from graphkeras.runtime.batches import Feeder, Source
 
     sources = []
     for array, type in zip(data, step.types, strict=True):
         shape = fit_rank(array.shape, type.rank, type.shape[-1] if type.shape else 0)
-        sources.append(Source(array, shape[1:], np.dtype(type.dtype)))
-    return Feeder(sources) if all(source.readable for source in sources) else None
+        sources.append(Source.of(array, shape[1:], type))
+    readable = [source for source in sources if source is not None]
+    return Feeder(readable) if len(readable) == len(sources) else None
 
 
 def _per_sample(shape: Sequence[Any]) -> bool:

@@ -30,8 +30,8 @@ def compiled_steps(model: Any) -> dict[str, Executable]:
     from graphkeras.runtime.prepared import PreparedExecutable
 
     found: dict[str, Executable] = {}
-    for step in model.training_state.steps.made():
-        made = step.executable
+    steps = model.training_state.steps.made()
+    for made in [executable for step in steps for executable in step.made.values()]:
         pair = [made.main, made.prepare] if isinstance(made, PreparedExecutable) else [made]
         found |= {e.program.signature.name: e for e in pair if isinstance(e, Executable)}
     return found

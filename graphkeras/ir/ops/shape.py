@@ -250,7 +250,7 @@ register(
         _reshape_reference,
         attrs=(Attr("shape", tuple),),
         gradient=_reshape_gradient,
-        element=lambda e, node, index: e.operand_flat(0, index.flat),
+        element=lambda e, node, index: e.operand(0, index.reshaped(node.inputs[0].type.shape)),
         samples=(
             Sample(normal((2, 6)), {"shape": (3, 4)}),
             Sample(normal((1, 1)), {"shape": ()}, label="to scalar"),

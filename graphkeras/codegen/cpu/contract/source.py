@@ -50,11 +50,6 @@ class _Moves:
             return self.read(value, index)
         return self.read(value, Position(value.type.shape, [index[d] for d in range(len(index))]))
 
-    def operand_flat(self, i: int, offset: Expr) -> Expr:
-        """See `Elements.operand_flat`."""
-        value = self._stack[-1].inputs[i]
-        return self.read(value, Position(value.type.shape, flat=offset))
-
     def guarded(self, condition: Expr, value: Callable[[], Expr], other: Expr) -> Expr:
         """See `Elements.guarded`."""
         raise _ComputedError
