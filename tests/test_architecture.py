@@ -212,6 +212,8 @@ MADE = {
     ("passes/fold_scales.py", "add"),
     # Parts of images are added up.
     ("passes/split_reductions.py", "reduce_sum"),
+    # What a batch is made with, from all samples.
+    *(("passes/gather_samples.py", op) for op in ("cast", "gather", "reshape", "slice")),
     # What panels are made with.
     *(("passes/panels.py", op) for op in ("pad", "reshape", "slice", "transpose")),
 }

@@ -33,9 +33,7 @@ def gathers_samples(node: Node) -> bool:
         return False
     table, numbers = node.inputs
     row = product(table.type.shape[1:])
-    return (
-        isinstance(row, int) and row >= ROW and table.producer is None and numbers.type.rank == 1
-    )
+    return isinstance(row, int) and row >= ROW and table.producer is None and numbers.type.rank == 1
 
 
 def gathers_once(value: Value, user: Node) -> bool:
