@@ -142,6 +142,20 @@ def test_a_chunk_is_asked_for_by_the_one_before(channels: int, filters: int, thr
         assert at < steps * (filters if name == "x1" else channels)
 
 
+def test_lines_that_are_laid_out_are_asked_for_by_the_tiles_before() -> None:
+    b, line, n = Builder("gradient"), 32 * 16, 3
+    x = b.input(TensorType((N, 32, 32, 16)), "x")
+    dy = b.input(x.type, "dy")
+    attrs = {**CONV, "kernel_size": (3, 3), "padding": ((1, 1), (1, 1)), "bands": 1}
+    graph = b.build([b.emit("conv_kernel_grads", b.emit("relu", x), dy, **attrs)])
+    with config.override(cpu="avx512"):
+        notes = notes_of(graph, n)
+    lines = {at // line for name, at in set.union(*(ahead for *_, ahead in notes)) if name == "x0"}
+    first = min(lines)
+    assert 1 < first < 32
+    assert lines >= set(range(first, n * 32))
+
+
 @pytest.mark.parametrize(
     "graph",
     [

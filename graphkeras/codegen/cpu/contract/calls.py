@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from graphkeras.codegen.cpu.contract.forms import Form, Loop, Plan, Stream
 from graphkeras.codegen.cpu.contract.operands import Chunk, Operands
+from graphkeras.codegen.cpu.contract.streams import line_of_image
 from graphkeras.codegen.cpu.microkernel import UNROLL
 from graphkeras.codegen.emit import KernelWriter
 from graphkeras.codegen.kernel_ir import Reach
@@ -163,23 +164,27 @@ class Calls:
     ) -> tuple[str, Expr]:
         """What a tile asks for of a stream: memory, and where its part begins."""
         plan, operands, width = self.plan, self.operands, self.plan.width
-        number = (panel - columns[0]) // width
+        nth = (panel - columns[0]) // width
         if chunk is not None or stream.operand:
             panels = (columns[1] - columns[0] + (width - 1)) // width
-            number = self.writer.let(self.number * panels, "number") + number
+            nth = self.writer.let(self.number * panels, "number") + nth
         first = columns[0] if stream.pitch or chunk is None else as_index(0)
         if stream.operand:
             assert plan.b_source is not None
             buffer, start = plan.b_source.buffer, operands.b_source_offset(b, first, chunk)
+        elif plan.layout is not None and chunk is not None:
+            height = number(operands.hero.inputs[0].type.shape[1])
+            lines = b[0] * height + chunk.first * plan.layout.line_step
+            buffer, start = plan.a_buffer, lines * line_of_image(self.rule)
         else:
             start = operands.a_offset(b, base if chunk is None else as_index(0), chunk)
             buffer = operands.a
         start = self.writer.let(start + stream.ahead, "next")
         if stream.pitch:
-            return buffer, start + number * plan.k_elements // stream.calls * stream.pitch
+            return buffer, start + nth * plan.k_elements // stream.calls * stream.pitch
         if stream.calls:
-            number = self.writer.let(least(number, as_index(stream.calls)), "number")
-        return buffer, start + number * (stream.pace * plan.k_elements)
+            nth = self.writer.let(least(nth, as_index(stream.calls)), "number")
+        return buffer, start + nth * (stream.pace * plan.k_elements)
 
     def _last_column(self, valid: int) -> int:
         """Elements from the first column of a tile to its last one, in B."""

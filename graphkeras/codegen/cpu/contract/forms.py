@@ -97,7 +97,7 @@ class Plan:
     a: Form
     b: Form
     a_buffer: str
-    """Memory that A is read from where it is read in place."""
+    """Memory that A is read from where it is read in place; of its image, where it is laid out."""
     b_source: Source | None
     """Where B lies, if it lies somewhere at strides: in place, or to be packed from there."""
     b_panels: str

@@ -300,7 +300,21 @@ class _Planner:
         if laid_out is None:
             return Form.PACKED, None, ""
         self.cut, self.layout = laid_out.cut, laid_out.layout
-        return Form.PADDED, laid_out.strides, ""
+        return Form.PADDED, laid_out.strides, self._image()
+
+    def _image(self) -> str:
+        """Memory of the one image that A is, or is computed from element by element; else ""."""
+        found: set[str] = set()
+        stack = [self.a]
+        while stack:
+            value = stack.pop()
+            if value.type.shape != self.a.type.shape:
+                continue
+            if value in self.buffers:
+                found.add(self.buffers[value])
+            elif value.producer is not None:
+                stack.extend(value.producer.inputs)
+        return found.pop() if len(found) == 1 else ""
 
     def _suits(self, found: Strides) -> bool:
         """Whether tiles can read rows at these strides, and do not compete for cache sets."""
