@@ -59,8 +59,9 @@ B_ELEMENTS = 1 << 18
 """Elements of B that are used together: 1 MiB of float32."""
 B_ELEMENTS_ASKED_FOR = 1 << 17
 """As B_ELEMENTS, where tiles ask for the next block, which is to be in L2 by then. The input
-gradient of a dense layer, 256 x 1024 x 1024, took 4 % less than with blocks twice as large and
-unasked on one thread, 7-10 % on two; that of a 1x1 convolution, 1024 to 256, 16 % of one image."""
+gradient of a dense layer, 256 x 1024 x 1024, took 4-8 % less than with blocks twice as large and
+unasked (medians of five runs, one of them 3 % more); that of a 1x1 convolution, 1024 to 256, 16 %
+less for one image and no less for 32."""
 B_ELEMENTS_IN_MEMORY = 1 << 17
 """As B_ELEMENTS, where chunks add to the result, of which as much is to stay in L2."""
 C_ELEMENTS = 9 << 15
@@ -98,7 +99,7 @@ channels, took 0.79 ms in place of 0.99 for one image with a sweep; 14x14 pixels
 PACKED_PIXELS = 200
 """As FEW_PIXELS, where weights are packed in every call, of which each thread then packs its own
 part. On two threads a 1x1 convolution of 14x14 pixels, 256 to 1024 channels, took 15 % less for one
-image and no more for 32; its input gradient 4 and 2 % less. 28x28 pixels: 4-9 % more."""
+image and no more for 32; its input gradient 4 % less and no more. 28x28 pixels: 4-9 % more."""
 SWEEP_ROWS = 56
 """Rows that a panel of B serves before the next one is read."""
 
