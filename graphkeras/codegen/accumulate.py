@@ -16,8 +16,8 @@ from graphkeras.codegen.emit import KernelWriter
 from graphkeras.codegen.program import Share
 from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Shape, product
-from graphkeras.ir.graph import Value
-from graphkeras.ir.op import Reduction
+from graphkeras.ir.graph import Node, Value
+from graphkeras.ir.op import Reduction, get_op
 from graphkeras.ir.position import Position, split_offset
 from graphkeras.ir.scalar import INDEX, Apply, Const, Expr, Load, as_index, least
 
@@ -61,6 +61,13 @@ def reduction_term(result: Value, rule: Reduction, element: Element) -> Term:
 def sum_term(result: Value, element: Element) -> Term:
     """The term of a plain sum, whose terms are added in their order."""
     return Term(result, "({0} + {1})", "({0} + {1})", 0, element)
+
+
+def reduction_of(hero: Node) -> Reduction:
+    """The rule of a reduction."""
+    rule = get_op(hero.op).reduction
+    assert rule is not None
+    return rule(hero)
 
 
 def one_accumulator(rule: Reduction) -> str:

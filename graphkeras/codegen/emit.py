@@ -248,6 +248,8 @@ class Elements:
         self.buffers = buffers
         self.known: dict[Value, Expr] = {}
         """Values that the kernel holds in a local (results of its hero)."""
+        self.places: dict[Value, Callable[[Position], Load]] = {}
+        """Values of which the kernel has a part in scratch memory, and where an element lies."""
         self._stack: list[Node] = []
 
     def read(self, value: Value, position: Position) -> Expr:
@@ -270,6 +272,8 @@ class Elements:
 
     def _element(self, value: Value, position: Position) -> Expr:
         node = value.producer
+        if value in self.places:
+            return self.places[value](position)
         if node is None or value in self.buffers:
             return Load(value.type.dtype, self.buffers[value], position.flat)
         op = get_op(node.op)

@@ -1,6 +1,6 @@
 """From a fused node to kernel IR: one function a pattern.
 
-All loop choices are in this file, `accumulate.py` and `rows.py`.
+All loop choices are in this file, `accumulate.py`, `rows.py` and `row_loops.py`.
 
 The loops of each pattern; which pattern a node has was decided by fusion::
 
@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from graphkeras.codegen.accumulate import (
     Accumulation,
     Term,
-    one_accumulator,
+    reduction_of,
     reduction_term,
     sum_term,
 )
@@ -29,9 +29,9 @@ from graphkeras.codegen.emit import Elements, KernelWriter, same_element
 from graphkeras.codegen.kernel_ir import BufferParameter, KernelFunction
 from graphkeras.codegen.opaque import OpaqueLoops
 from graphkeras.codegen.program import Share, loop_share
-from graphkeras.codegen.rows import Pass, plan_passes
+from graphkeras.codegen.row_loops import RowLoops
 from graphkeras.ir.access import AccessCollector
-from graphkeras.ir.dims import Dim, Shape, product
+from graphkeras.ir.dims import Shape, product
 from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.image_sums import is_image_sum
 from graphkeras.ir.op import Contraction, Kind, Reduction, get_op
@@ -154,82 +154,22 @@ class Lowering:
 
     # ---- ROWS
 
+    def row_loops(self) -> RowLoops:
+        """The loops over the columns of a row; ROWS, and CONTRACT that goes on with whole rows."""
+        space, count = self.node.attrs["space"], self.node.attrs["rows"]
+        return RowLoops(self.elements, list(self.results), self._store_all, space, count)
+
     def _lower_rows(self) -> None:
         space: Shape = self.node.attrs["space"]
-        count: int = self.node.attrs["rows"]
-        rows, columns = product(space[:count]), product(space[count:])
-        share = loop_share(self.body, space)
-        row_values = [v for v in self.results if v.type.numel == rows]
-        others = [v for v in self.results if v.type.numel != rows]
-        plan = plan_passes(self.body, others, rows, columns)
-        kept = {v: self._row_buffer(v, columns) for each in plan for v in each.stores}
-        with self.writer.parallel(rows, "row", share) as row:
-            prefix = split_offset(row, space[:count])
-
-            def at_row(value: Value) -> Position:
-                same = value.type.shape == space[:count]
-                return Position(value.type.shape, prefix if same else None, row)
-
-            def at_element(value: Value, column: Expr) -> Position:
-                flat = row * as_index(columns) + column
-                if value.type.shape != space:
-                    return Position(value.type.shape, flat=flat)
-                return Position(space, (*prefix, *split_offset(column, space[count:])), flat)
-
-            for each in plan[:-1]:
-                self._row_pass(each, columns, at_element, kept)
-            self._store_all(row_values, at_row)
-            if others:
-                with self.writer.loop(0, columns, "j") as j:
-                    self._load_kept(plan[-1], at_element, j, kept)
-                    self._store_all(others, lambda value: at_element(value, j))
-
-    def _row_buffer(self, value: Value, columns: Dim) -> str:
-        """Scratch memory for one row of a value."""
-        assert isinstance(columns, int)
-        kind = value.type
-        return self.writer.add_scratch(kind.dtype, columns, kind.itemsize, "kept")
-
-    def _row_pass(
-        self,
-        each: Pass,
-        columns: Dim,
-        at_element: Callable[[Value, Expr], Position],
-        kept: Mapping[Value, str],
-    ) -> None:
-        """One loop over the columns: reductions, and elements that later loops need."""
-        rules = {hero: _reduction(hero) for hero in each.heroes}
-        locals_ = {
-            hero: self.writer.mutable(Const(hero.types[0].dtype, rule.identity))
-            for hero, rule in rules.items()
-        }
-        with self.writer.loop(0, columns, "k") as k:
-            self._load_kept(each, at_element, k, kept)
-            for hero, acc in locals_.items():
-                element = self.elements.read(hero.inputs[0], at_element(hero.inputs[0], k))
-                combine = one_accumulator(rules[hero])
-                self.writer.assign(acc, Apply(acc.dtype, combine, (acc, element)))
-            for value in each.stores:
-                element = self.elements.read(value, at_element(value, k))
-                self.writer.store(kept[value], k, element)
-        self.elements.known.update({hero.result: acc for hero, acc in locals_.items()})
-
-    def _load_kept(
-        self,
-        each: Pass,
-        at_element: Callable[[Value, Expr], Position],
-        column: Expr,
-        kept: Mapping[Value, str],
-    ) -> None:
-        for value in each.loads:
-            element = self.writer.pinned(Load(value.type.dtype, kept[value], column), "kept")
-            self.elements.give(value, at_element(value, column), element)
+        rows, loops = product(space[: self.node.attrs["rows"]]), self.row_loops()
+        with self.writer.parallel(rows, "row", loop_share(self.body, space)) as row:
+            loops.write(row)
 
     # ---- REDUCE
 
     def _lower_reduce(self) -> None:
         heroes = [n for n in self.body.nodes if get_op(n.op).kind is Kind.REDUCE]
-        rule, shape = _reduction(heroes[0]), heroes[0].types[0].shape
+        rule, shape = reduction_of(heroes[0]), heroes[0].types[0].shape
         vector = _is_vector(rule, heroes[0])
         if vector and _is_written_out(rule, heroes[0]):
             self._rows_of_columns(shape, Share(product(shape) * product(rule.space)), None)
@@ -237,7 +177,7 @@ class Lowering:
             self._reduce_loops([self._term(hero) for hero in heroes], rule.space, vector)
 
     def _term(self, hero: Node) -> Term:
-        rule = _reduction(hero)
+        rule = reduction_of(hero)
 
         def element(out: Position, red: Sequence[Expr]) -> Expr:
             index, conditions = rule.index(out, red)
@@ -292,7 +232,7 @@ class Lowering:
             element = self.elements.read(hero.inputs[0], same_element(hero.inputs[0], position))
             column = position.indices[-1]
             acc = self.writer.pinned(Load(hero.types[0].dtype, buffer, column), "acc")
-            combine = Apply(acc.dtype, _reduction(hero).combine, (acc, element))
+            combine = Apply(acc.dtype, reduction_of(hero).combine, (acc, element))
             self.writer.store(buffer, column, combine)
         for value in known:
             del self.elements.known[value]
@@ -351,12 +291,6 @@ def _name(body: Graph) -> str:
     """The ops of a kernel, each once."""
     named = [n.op for n in body.nodes if n.op != "constant" and n.made_by != READ_THROUGH]
     return "_".join(dict.fromkeys(named))[:60]
-
-
-def _reduction(hero: Node) -> Reduction:
-    rule = get_op(hero.op).reduction
-    assert rule is not None
-    return rule(hero)
 
 
 def _is_written_out(rule: Reduction, hero: Node) -> bool:

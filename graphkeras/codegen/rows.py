@@ -21,7 +21,7 @@ from graphkeras.ir.graph import Graph, Node, Value
 from graphkeras.ir.op import Kind, get_op
 
 KEPT_COST = 3
-"""Operations up to which an element is computed again by a later pass."""
+"""Operations and loads up to which an element is computed again by a later pass."""
 MAX_COLUMNS = 4096
 """Longest row that is kept: 16 KiB of float32 a value."""
 MAX_KEPT = 6
@@ -45,12 +45,13 @@ def plan_passes(body: Graph, outputs: Sequence[Value], rows: Dim, columns: Dim) 
     levels = _levels(body)
     roots = [[hero.inputs[0] for hero in heroes] for heroes in levels] + [list(outputs)]
     plan: list[Pass] = []
+    read = (columns, rows * columns)
     kept: dict[Value, None] = {}
     for number, heroes in enumerate([*levels, []]):
         computed, loads = _walk(roots[number], rows * columns, kept)
         stores: dict[Value, None] = {}
         if isinstance(columns, int) and 1 < columns <= MAX_COLUMNS:
-            dear = {v for v in computed if v.type.is_float and _cost(v, kept) > KEPT_COST}
+            dear = {v for v in computed if v.type.is_float and _cost(v, read, kept) > KEPT_COST}
             for later in roots[number + 1 :]:
                 _, wanted = _walk(later, rows * columns, {**kept, **dict.fromkeys(dear)})
                 stores.update(dict.fromkeys(v for v in wanted if v in dear))
@@ -100,12 +101,18 @@ def _is_elementwise(node: Node, elements: Dim) -> bool:
     return get_op(node.op).kind is Kind.ELEMENTWISE and node.types[0].numel == elements
 
 
-def _cost(value: Value, known: Collection[Value]) -> int:
-    """Operations that an element of `value` takes, given the row's reductions and `known`."""
+def _cost(value: Value, read: Collection[Dim], known: Collection[Value]) -> int:
+    """Operations and loads for an element of `value`, given the row's reductions and `known`.
+
+    Loads are those of inputs that have as many elements as one of `read`. What a contraction has
+    just computed is as near as what is kept.
+    """
     node = value.producer
-    if node is None or value in known:
+    if value in known:
         return 0
+    if node is None:
+        return int(value.type.numel in read)
     op = get_op(node.op)
     if op.kind not in (Kind.ELEMENTWISE, Kind.INJECTIVE):
         return 0
-    return op.cost + sum(_cost(v, known) for v in node.inputs)
+    return op.cost + sum(_cost(v, read, known) for v in node.inputs)

@@ -184,6 +184,9 @@ class Contraction:
     apart: bool = False
     """Whether all rows of one position of the first dim of m are computed by one thread, one after
     the other; see `ir.image_sums`."""
+    whole: bool = False
+    """Whether all columns of a row are computed by one thread, which goes on with the row when it
+    is complete; see `ir.whole_rows`."""
     phases: tuple[Contraction, ...] = ()
     """The same in parts, each of every few rows, that leave out the zeros between the elements of
     `lhs`; none where there are no such zeros. Where a part has no k, its result is zero."""

@@ -109,7 +109,8 @@ def regroup(contraction: Node, windows: Node) -> Regrouped | None:
 def contraction_of(body: Graph) -> tuple[Node, Contraction, Regrouped | None]:
     """The contraction of a kernel, its rule, and the order of rows that windows ask for.
 
-    The rule has its rows in that order, or those of each image apart where sums over them follow.
+    The rule has its rows in that order, or those of each image apart where sums over them follow,
+    or each whole where reductions of it follow.
     """
     (hero,) = [n for n in body.nodes if get_op(n.op).kind is Kind.CONTRACT]
     op = get_op(hero.op)
@@ -118,10 +119,12 @@ def contraction_of(body: Graph) -> tuple[Node, Contraction, Regrouped | None]:
     for windows in [n for n in body.nodes if get_op(n.op).kind is Kind.REDUCE]:
         if sums_images(hero, windows):
             rule = replace(rule, apart=True)
-            continue
-        grouped = regroup(hero, windows)
-        assert grouped is not None
-        rule = grouped.rule
+        elif not _rules(hero, windows)[1].window:
+            rule = replace(rule, whole=True)
+        else:
+            grouped = regroup(hero, windows)
+            assert grouped is not None
+            rule = grouped.rule
     return hero, rule, grouped
 
 

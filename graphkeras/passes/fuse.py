@@ -19,14 +19,15 @@ variables (`ir.access`) and the offsets are compared.
     (hero)   pointwise  pointwise  windows       that do not overlap are finished by it, too
 
     x[N,C] ─► max ─► sub ─► exp ─► sum ─► div    one ROWS kernel: for each of N rows, loops
-              (N)                  (N)   (N,C)   over C; row values stay in registers
+              (N)                  (N)   (N,C)   over C; row values stay in registers. Behind a
+                                                 contraction that makes whole rows: in its kernel
 
 Kernel patterns, in the terms of the loops they become:
 
     LOOP      one loop nest over the outputs, which have the same number of elements
     ROWS      rows R times columns C; reductions over all of C; outputs of shape R or R x C
     REDUCE    reductions of any one other geometry; outputs pointwise on their results
-    CONTRACT  one contraction; outputs pointwise on its result, or on windows of it
+    CONTRACT  one contraction; outputs pointwise on its result, or on windows of it, or ROWS of it
     OPAQUE    one node, its own loops
 """
 
@@ -57,6 +58,7 @@ from graphkeras.passes.fusion_kernel import (
     reasons,
     reduces_images,
     reduces_trailing,
+    refuses_rows,
     row_offset,
     rows_numel,
     sibling_reductions,
@@ -98,6 +100,7 @@ class _Fusion:
                 self.below[kernel] = self._bits_below(kernel)
         self._merge_aligned()
         self._merge_windows()
+        self._merge_rows()
         self._merge_siblings()
         self._merge_image_sums()
         self._merge_scalars()
@@ -247,6 +250,29 @@ class _Fusion:
         if outputs & inner or len(outputs) > MAX_OUTPUTS or self._path_between(first, windows):
             return False
         return finishes_windows(hero(first), main) and reads_windows(windows, inner, self._reads)
+
+    def _merge_rows(self) -> None:
+        """Joins contractions and the loops over rows of what they write."""
+        for kernel in self._kernels():
+            if kernel.pattern is Pattern.ROWS:
+                for first in self._operands(kernel):
+                    if first.pattern is Pattern.CONTRACT and self._goes_on(first, kernel):
+                        self._merge(first, kernel, Pattern.CONTRACT, kernel.space, kernel.rows)
+                        break
+
+    def _goes_on(self, first: Kernel, rows: Kernel) -> bool:
+        """Whether a contraction can go on with each row that it has computed."""
+        if len(self._outputs([*first.roots, *rows.roots])) > MAX_OUTPUTS:
+            why = f"more than {MAX_OUTPUTS} outputs"
+        elif self._path_between(first, rows):
+            why = "a third kernel lies between"
+        else:
+            why = refuses_rows(first, rows, self._reads)
+        inner = {v for root in first.roots for v in root.results}
+        if why:
+            readers = [root for root in rows.roots if inner & self._reads(root).keys()]
+            first.notes.update(dict.fromkeys(readers, why))
+        return not why
 
     def _merge_image_sums(self) -> None:
         """Joins contractions and the reductions of each image of what they write."""

@@ -13,7 +13,8 @@ from graphkeras.ir.image_sums import is_near, sums_images
 from graphkeras.ir.op import Kind, get_op
 from graphkeras.ir.position import Position
 from graphkeras.ir.regroup import regroup, rows_together, window_elements
-from graphkeras.ir.scalar import Expr
+from graphkeras.ir.scalar import SUM, Apply, Expr, as_index
+from graphkeras.ir.whole_rows import refusal
 
 MAX_SERIAL = 4096
 """Elements that one row may have where there is only one row, so nothing runs in parallel."""
@@ -39,9 +40,9 @@ class Kernel:
 
     pattern: Pattern
     space: Shape
-    """LOOP, REDUCE, CONTRACT: shape of the outputs' loop. ROWS: R + C."""
+    """LOOP, REDUCE, CONTRACT: shape of the outputs' loop. ROWS, and CONTRACT with rows: R + C."""
     rows: int
-    """ROWS: how many dims of `space` are R."""
+    """How many dims of `space` are R: of ROWS, and of a CONTRACT that goes on with whole rows."""
     roots: list[Node]
     """Written nodes, in topological order."""
     order: int
@@ -234,6 +235,55 @@ def reads_windows(
         if not all(at <= allowed for value, at in reads(root).items() if value in inner):
             return False
     return True
+
+
+def refuses_rows(first: Kernel, rows: Kernel, reads: Callable[[Node], Accesses]) -> str:
+    """Why the kernel `rows` does not go on in that of a contraction; empty if it does."""
+    if first.rows or any(get_op(root.op).kind is Kind.REDUCE for root in first.roots):
+        return f"{hero(first).op} reduces its result already"
+    if not rows.rows:
+        return "reduces everything"
+    why = refusal(hero(first), rows_numel(rows), product(rows.space[rows.rows :]))
+    if not why and not _reads_its_rows(first, rows, reads):
+        return f"reads other rows of {hero(first).op}"
+    return why
+
+
+def _reads_its_rows(first: Kernel, rows: Kernel, reads: Callable[[Node], Accesses]) -> bool:
+    """Whether loops over rows read of a contraction's values only elements of their own row.
+
+    The row is complete then, so a row's pick of a logit by its label may read anywhere in it.
+    """
+    inner = {v for root in first.roots for v in root.results}
+    for root in rows.roots:
+        loop = loop_value(root)
+        position = loop_position(loop)
+        for value, offsets in reads(root).items():
+            if value not in inner:
+                continue
+            allowed = {position.flat} if value.type.numel == numel(loop.type.shape) else set()
+            begin = _begin_of_row(value, position, rows)
+            if not all(at in allowed or _is_within(at, begin) for at in offsets):
+                return False
+    return True
+
+
+def _begin_of_row(value: Value, position: Position, rows: Kernel) -> Expr | None:
+    """Offset of the first element of the row of `value` that a loop's position belongs to."""
+    lead = [i for i in range(value.type.rank) if numel(value.type.shape[:i]) == rows_numel(rows)]
+    if not lead or position.shape[: lead[-1]] != value.type.shape[: lead[-1]]:
+        return None
+    place = [*position.indices[: lead[-1]], *[as_index(0)] * (value.type.rank - lead[-1])]
+    return Position(value.type.shape, place).flat
+
+
+def _is_within(offset: Expr, begin: Expr | None) -> bool:
+    """Whether an offset is the begin of a row and a place in it: positions are never outside."""
+    while begin is not None and offset != begin:
+        if not isinstance(offset, Apply) or offset.template != SUM:
+            return False
+        offset = offset.args[0]
+    return begin is not None
 
 
 def reduces_images(

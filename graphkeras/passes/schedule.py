@@ -50,8 +50,9 @@ def can_overwrite(node: Node, operand: Value, result: Value) -> bool:
     pattern: str = node.attrs["pattern"]
     if pattern == "opaque":
         return False
+    in_rows = pattern == "rows" or node.attrs["rows"] > 0
     inner = body.inputs[node.inputs.index(operand)]
-    if pattern == "rows" and result.type.numel != product(node.attrs["space"]):
+    if in_rows and result.type.numel != product(node.attrs["space"]):
         return False
     if pattern != "rows" and _in_hero(body, inner):
         return False

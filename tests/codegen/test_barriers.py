@@ -294,10 +294,28 @@ def test_what_data_pick_from_a_row_needs_none() -> None:
 
 def test_rows_cut_elsewhere_need_one() -> None:
     chain = Chain()
-    # 4 tiles of rows on 3 threads; the softmax is cut row by row.
-    top = chain.emit("reduce_max", chain.dense(chain.given(N, 40), 48), axes=(1,))
-    chain.write(top)
+    # 4 tiles of rows on 3 threads; the sums are cut row by row.
+    x = chain.dense(chain.given(N, 40), 48)
+    chain.write(chain.emit("cumsum", x, axis=1, reverse=False))
     assert chain.barriers(41, team=3)[:-1] == [True]
+
+
+def test_whole_rows_of_a_product_need_none() -> None:
+    """Each thread finishes the rows that it has computed, and writes no others."""
+    chain = Chain()
+    x = chain.dense(chain.given(N, 40), 48)
+    chain.write(
+        chain.emit(
+            "sub",
+            x,
+            chain.emit(
+                "broadcast", chain.emit("reduce_max", x, axes=(1,)), shape=x.type.shape, dims=(0,)
+            ),
+        )
+    )
+    chain.dense(x, 24)
+    for batch in (480, 479, 37):
+        assert chain.barriers(batch) == [False, False]
 
 
 def test_a_sum_over_the_rows_needs_one() -> None:

@@ -267,7 +267,7 @@ def assert_pointwise(memory: Memory, node: Node, operand: Value, seed: int) -> N
     for old, new in zip(before, changed, strict=True):
         same = (old == new) | ((old != old) & (new != new))
         moved = np.flatnonzero(~same.reshape(-1))
-        if node.attrs["pattern"] == "rows":
+        if node.attrs["pattern"] == "rows" or node.attrs["rows"]:
             space = node.attrs["space"]
             extents = TensorType(space).concrete(memory.sizes)
             columns = int(np.prod(extents[node.attrs["rows"] :]))

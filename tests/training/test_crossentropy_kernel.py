@@ -1,4 +1,4 @@
-"""Crossentropies of a last layer: one kernel over rows has the loss and the logits' gradient."""
+"""Crossentropies of a last layer: its kernel has the loss and the logits' gradient, row by row."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_one_kernel_has_the_loss_and_its_gradient(sparse: bool, logits: bool) ->
     kernels = [node for node in graph.records[-1].after.nodes if node.body is not None]
     bodies = [{inner.op for inner in node.body.nodes} for node in kernels if node.body]
     (loss,) = [i for i, ops in enumerate(bodies) if {"exp", "log"} & ops]
-    assert kernels[loss].attrs["pattern"] == "rows"
+    assert (kernels[loss].attrs["pattern"], kernels[loss].attrs["rows"]) == ("contract", 1)
     written = [value.type.shape for value in kernels[loss].results]
     # The loss of each row and the gradient of its logits; the class found, for the accuracy.
     assert sorted(map(str, written)) == ["(N, 10)", "(N,)", "(N,)"]

@@ -17,6 +17,7 @@ operands.py           the forms of an operand: read in place, padded copy, packe
 product.py            the loops of the kernel
 calls.py              the calls of tiles in them
 result.py             whether tiles write to the result or to scratch memory
+whole_rows.py         loops over rows that tiles have completed
 meeting.py            which pixels, positions and taps of a convolution meet
 winners.py            the gradients behind a maximum over windows that need its winners only
 sparse.py             the loops of these

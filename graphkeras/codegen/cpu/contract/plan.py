@@ -378,6 +378,8 @@ class _Planner:
     # ---- blocks
 
     def _block(self, width: int, source: Source | None, form: Form) -> int:
+        if self.rule.whole:
+            return -(-number(product(self.rule.n)) // width) * width
         elements = B_ELEMENTS
         if self.cut is None and columns_follow(self.rule, source, form):
             elements = B_ELEMENTS_ASKED_FOR
@@ -410,6 +412,8 @@ class _Planner:
         in_parts = bool(rule.batch) and len(rule.m) == 1 and not isinstance(rows, int)
         if in_parts or not isinstance(product(rule.batch), int):
             return "b"
+        if self.rule.whole:
+            return "m"
         if self.choices.shared is not None:
             return self.choices.shared
         if self.columns is None:

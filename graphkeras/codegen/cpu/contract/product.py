@@ -16,7 +16,8 @@ Where images are small and B lies in panels, a *sweep* of several tiles of rows 
 blocks of columns, which are panels then: tiles of a sweep ask for the next panel between them.
 
 C is a strip of scratch memory in cache; the epilogue is whatever consumers were fused, from C to
-memory. Where there are none, C is the result itself (result.py).
+memory. Where there are none, C is the result itself (result.py); where there are loops over whole
+rows, a block has all columns, and they run on the rows of C (whole_rows.py).
 Producers of A and B are computed where they are packed or laid out. The order of
 additions depends on sizes only, never on the number of threads.
 """
@@ -37,6 +38,7 @@ from graphkeras.codegen.cpu.contract.operands import Chunk, Operands
 from graphkeras.codegen.cpu.contract.plan import make_plan
 from graphkeras.codegen.cpu.contract.result import every_step_counts, find_memory
 from graphkeras.codegen.cpu.contract.tile import TAIL_ROWS
+from graphkeras.codegen.cpu.contract.whole_rows import WholeRows
 from graphkeras.codegen.image_sums import ImageSums
 from graphkeras.codegen.lower import Lowering
 from graphkeras.codegen.program import Share
@@ -130,6 +132,7 @@ class _Product:
             self.memory is not None,
         )
         self.zero = Const(plan.dtype, 0.0)
+        self.whole = WholeRows(lowering, hero, rule, plan, self.c) if rule.whole else None
 
     # ---- what is shared out
 
@@ -145,6 +148,8 @@ class _Product:
             "n": (columns, plan.width),
         }
         spans = {name: (as_index(0), as_index(e)) for name, (e, _) in extents.items()}
+        if self.whole is not None:
+            work = work + self.whole.work(PRODUCT_GRAIN)
         share = Share(work, PRODUCT_GRAIN)
         with self.writer.parallel_range(*extents[plan.shared], share, plan.shared) as span:
             spans[plan.shared] = span
@@ -470,6 +475,9 @@ class _Product:
     def _epilogue(self, b: Sequence[Expr], tile: Rows, columns: Span, line: Expr) -> None:
         """Row by row, or window by window, from C to memory, where C is a strip."""
         if self.memory is not None:
+            return
+        if self.whole is not None:
+            self.whole.write(b, tile.flat, tile.valid, line)
             return
         writer, rule, lead = self.writer, self.rule, self.plan.runs.lead
         block, together = self.plan.block, rows_together(rule)
