@@ -100,9 +100,10 @@ def is_serial(user: Node) -> bool:
 
 
 def hero(kernel: Kernel) -> Node:
-    """The reduction, contraction or opaque node of a kernel; else its last root."""
+    """The contraction of a kernel, else its reduction or opaque node, else its last root."""
     heroes = [r for r in kernel.roots if get_op(r.op).kind not in INLINED]
-    return heroes[0] if heroes else kernel.roots[-1]
+    # A sum of images that are computed beside a contraction's may come before it.
+    return min(heroes, key=lambda r: get_op(r.op).contraction is None, default=kernel.roots[-1])
 
 
 def reasons(kernel: Kernel) -> tuple[str, ...]:

@@ -182,3 +182,21 @@ def test_behind_a_sum_of_products_that_is_no_image() -> None:
     arrays = arrays_for(graph, 4)
     for want, got in zip(evaluate(graph, arrays), compile_graph(graph)(arrays), strict=True):
         np.testing.assert_allclose(got, want, atol=1e-3, rtol=1e-5)
+
+
+def test_sums_of_images_that_are_computed_beside_the_convolutions_own() -> None:
+    """A rectified image and its mask over a gradient: the sum of the former may come first."""
+    b = Builder("beside")
+    x, dy = (b.input(TensorType((N, 7, 5, 16)), name) for name in ("x", "dy"))
+    w = b.input(TensorType((3, 3, 16, 16)), "w")
+    a = b.emit("relu", x)
+    total = b.emit("reduce_sum", a, axes=(0, 1, 2))
+    ones = {"strides": (1, 1), "lhs_dilation": (1, 1), "rhs_dilation": (1, 1), "groups": 1}
+    dx = b.emit("conv", dy, w, padding=((1, 1), (1, 1)), **ones)
+    zero = b.emit("broadcast", b.constant(0.0, "float32"), shape=x.type.shape, dims=())
+    masked = b.emit("select", b.emit("gt", a, zero), dx, zero)
+    graph = b.build([a, masked, total, b.emit("reduce_sum", masked, axes=(0, 1, 2))])
+    arrays = arrays_for(graph, 5)
+    found = with_any_threads(compile_graph(graph), arrays)
+    for ours, right in zip(found, evaluate(graph, arrays), strict=True):
+        np.testing.assert_allclose(ours, right, rtol=1e-4, atol=1e-4)
