@@ -266,6 +266,9 @@ def test_half_of_many_rows_is_a_strip() -> None:
 def test_what_is_shared_out() -> None:
     assert product((N, 784), (784, 128), 1, 0).shared == "n"
     assert product((N, 64), (64, 10), 1, 0).shared == "m"
+    # The gradient of a dense layer's weight: alone, and with the update of what is as large.
+    assert product((N, 784), (N, 512), 0, 0, in_memory=True).shared == "n"
+    assert product((N, 784), (N, 512), 0, 0).shared == "m"
     dims = {"lhs_batch": (1,), "rhs_batch": (0,), "lhs_contract": (2,), "rhs_contract": (1,)}
     assert plan_of("dot_general", (N, 4, 196), (4, 196, 128), **dims).shared == "b"
     assert conv((N, 58, 58, 64), (3, 3, 64, 64)).shared == "m"
