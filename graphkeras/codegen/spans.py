@@ -9,16 +9,23 @@ position that was taken apart cancel again::
 For numbers as sizes and one thread's run `[low, high)` every atom has a smallest and a largest
 value, hence every form has bounds and every access is an interval of elements. The bounds may
 be wider than what is touched, never narrower. What cannot be followed is the whole buffer.
+
+How a form is bounded depends on the signs of factors, not on where a run lies. So it is worked out
+once for all threads of a team, with arrays of an element a thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import field
 from itertools import count
+from typing import TypeAlias
+
+import numpy as np
 
 from graphkeras.frozen import frozen
 from graphkeras.ir.dims import Dim, evaluate
+from graphkeras.ir.op import Array
 
 _orders = count()
 
@@ -94,7 +101,7 @@ def atom_form(atom: Atom) -> Form:
 
 
 class Bounds:
-    """Smallest and largest values for given sizes and the run `[low, high)` of one thread.
+    """Smallest and largest values for given sizes and the runs `[low, high)` of all threads.
 
     The atom made last is replaced by its own bound first, as a sum, so that it cancels with
     what it depends on::
@@ -102,16 +109,19 @@ class Bounds:
         first + r,  r <= stop - first - 1    ->    stop - 1
     """
 
-    def __init__(self, sizes: Mapping[str, int], low: int, high: int) -> None:
+    def __init__(self, sizes: Mapping[str, int], low: Array, high: Array) -> None:
         self.sizes = sizes
         self.low, self.high = low, high
         self._sums: dict[int, tuple[Form, _Sum]] = {}
         self._atoms: dict[int, Atom] = {}
-        self._ends: dict[int, tuple[int, int]] = {}
+        self._ends: dict[int, tuple[_Number, _Number]] = {}
 
-    def of(self, form: Form) -> tuple[int, int]:
-        """Bounds of a form. The lower may exceed the upper where code is never reached."""
-        lower, upper = _zero(), _zero()
+    def of(self, form: Form) -> tuple[_Number, _Number]:
+        """Bounds of a form: one a thread, or one for all.
+
+        The lower may exceed the upper where code is never reached.
+        """
+        lower, upper = _Sum({}, 0), _Sum({}, 0)
         self._add(lower, form, -1)
         self._add(upper, form, 1)
         return -self._most(lower), self._most(upper)
@@ -119,55 +129,73 @@ class Bounds:
     def _add(self, total: _Sum, form: Form, times: int) -> None:
         """Adds `times * form` to a sum."""
         if id(form) not in self._sums:
-            terms = {_CONSTANT: evaluate(form.constant, self.sizes)}
+            factors = {}
             for atom, factor in form.terms:
-                terms[atom.order] = evaluate(factor, self.sizes)
+                factors[atom.order] = evaluate(factor, self.sizes)
                 self._atoms[atom.order] = atom
             # The form is kept so that no other one gets its id.
-            self._sums[id(form)] = form, terms
-        for order, factor in self._sums[id(form)][1].items():
-            total[order] = total.get(order, 0) + factor * times
+            self._sums[id(form)] = form, _Sum(factors, evaluate(form.constant, self.sizes))
+        more = self._sums[id(form)][1]
+        for order, factor in more.factors.items():
+            total.factors[order] = total.factors.get(order, 0) + factor * times
+        total.base = total.base + more.base * times
 
-    def _most(self, total: _Sum) -> int:
+    def _most(self, total: _Sum) -> _Number:
         """An upper bound of a sum, which is used up."""
-        while (order := max(total)) != _CONSTANT:
-            times, atom = total.pop(order), self._atoms[order]
+        while total.factors:
+            order = max(total.factors)
+            times, atom = total.factors.pop(order), self._atoms[order]
             if isinstance(atom, Edge):
-                total[_CONSTANT] += times * (self.low if atom is LOW else self.high)
+                total.base = total.base + times * (self.low if atom is LOW else self.high)
             elif times and isinstance(atom, Between):
                 self._add(total, atom.last if times > 0 else atom.first, times)
             elif times and isinstance(atom, Extreme):
-                other = dict(total)
+                other = total.copy()
                 self._add(total, atom.a, times)
                 self._add(other, atom.b, times)
-                best = min if atom.least == (times > 0) else max
+                best = _least if atom.least == (times > 0) else _greatest
                 return best(self._most(total), self._most(other))
             elif times and isinstance(atom, Quotient):
                 return self._most_of_quotient(atom, total, times)
-        return total[_CONSTANT]
+        return total.base
 
-    def _most_of_quotient(self, atom: Quotient, rest: _Sum, times: int) -> int:
+    def _most_of_quotient(self, atom: Quotient, rest: _Sum, times: int) -> _Number:
         # A size of nothing divides nothing: no iteration gets here.
         divisor = max(1, evaluate(atom.divisor, self.sizes))
         if atom.order not in self._ends:
             self._ends[atom.order] = self.of(atom.dividend)
-        bound = times * (self._ends[atom.order][times > 0] // divisor) + self._most(dict(rest))
+        bound = times * (self._ends[atom.order][times > 0] // divisor) + self._most(rest.copy())
         if times % divisor == 0:
             # x - (d - 1) <= d * (x // d) <= x
             self._add(rest, atom.dividend, times // divisor)
             slack = 0 if times > 0 else times // divisor * (1 - divisor)
-            bound = min(bound, self._most(rest) + slack)
+            bound = _least(bound, self._most(rest) + slack)
         return bound
 
 
-_Sum = dict[int, int]
-"""The factor of each atom, by the atom's order."""
-_CONSTANT = -1
-"""Where a sum has its constant: lower than the order of every atom."""
+_Number: TypeAlias = "int | Array"
+"""One for all threads, or one for each."""
 
 
-def _zero() -> _Sum:
-    return {_CONSTANT: 0}
+class _Sum:
+    """Atoms, by their order, times numbers, and a number."""
+
+    __slots__ = ("base", "factors")
+
+    def __init__(self, factors: dict[int, int], base: _Number) -> None:
+        self.factors = factors
+        self.base = base
+
+    def copy(self) -> _Sum:
+        return _Sum(dict(self.factors), self.base)
+
+
+def _least(a: _Number, b: _Number) -> _Number:
+    return min(a, b) if isinstance(a, int) and isinstance(b, int) else np.minimum(a, b)
+
+
+def _greatest(a: _Number, b: _Number) -> _Number:
+    return max(a, b) if isinstance(a, int) and isinstance(b, int) else np.maximum(a, b)
 
 
 @frozen
@@ -202,43 +230,34 @@ class Footprint:
         """Pieces of work worth a thread of their own."""
         return evaluate(self.work, sizes) // self.grain
 
-    def run(self, tid: int, team: int, sizes: Mapping[str, int]) -> tuple[int, int]:
-        """Iterations `[low, high)` of a thread, as the printed kernel computes them."""
+    def runs(self, team: int, sizes: Mapping[str, int]) -> tuple[Array, Array]:
+        """Iterations `[low, high)` of each thread, as the printed kernel computes them."""
         parts = self.parts(team, sizes)
-        if tid >= parts:
-            return 0, 0
         extent, multiple = evaluate(self.extent, sizes), self.multiple
         units = -(-extent // multiple)
-        low, high = (min(extent, units * i // parts * multiple) for i in (tid, tid + 1))
-        return low, high
+        edges = np.minimum(extent, units * np.arange(parts + 1) // parts * multiple)
+        idle = np.zeros(team - parts, np.int64)
+        return np.append(edges[:-1], idle), np.append(edges[1:], idle)
 
-    def intervals(
-        self,
-        tid: int,
-        team: int,
-        sizes: Mapping[str, int],
-        arguments: Container[int] | None = None,
-    ) -> list[tuple[Access, int, int]]:
-        """Each access of a thread with the bytes `[start, stop)` of its buffer it may touch.
+    def intervals(self, team: int, sizes: Mapping[str, int]) -> list[tuple[Access, Array, Array]]:
+        """For each access the bytes `[start, stop)` of its buffer that each thread may touch.
+
+        Where a thread touches nothing, `start` is not less than `stop`.
 
         Args:
-            tid: The thread.
             team: How many threads there are.
             sizes: Values of the run-time sizes.
-            arguments: Positions of the arguments asked for; None: all.
         """
-        low, high = self.run(tid, team, sizes)
-        if low >= high:
-            return []
+        low, high = self.runs(team, sizes)
         bounds = Bounds(sizes, low, high)
         found = []
         for access in self.accesses:
-            if arguments is not None and access.argument not in arguments:
-                continue
-            first, last = 0, evaluate(access.count, sizes) - 1
+            first: _Number = 0
+            last: _Number = evaluate(access.count, sizes) - 1
             if access.offset is not None:
                 least, most = bounds.of(access.offset)
-                first, last = max(first, least), min(last, most)
-            if first <= last:
-                found.append((access, first * access.itemsize, (last + 1) * access.itemsize))
+                first, last = _greatest(first, least), _least(last, most)
+            start = np.where(low < high, first, 0)
+            stop = np.where(low < high, np.add(last, 1), 0)
+            found.append((access, start * access.itemsize, stop * access.itemsize))
         return found

@@ -17,11 +17,13 @@ for one size of team; a team that came together smaller keeps every barrier.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import permutations
 from typing import NamedTuple
+
+import numpy as np
 
 from graphkeras.codegen.program import Launch
 from graphkeras.codegen.spans import Access
+from graphkeras.ir.op import Array
 from graphkeras.passes.memory import Buffer, Layout, Place
 
 
@@ -31,14 +33,21 @@ class _Span(NamedTuple):
     start: int
     stop: int
     writes: bool
-    by_thread: tuple[tuple[int, int], ...]
-    """`[start, stop)` of each thread."""
+    starts: Array
+    """Of each thread; not less than its stop where it touches nothing."""
+    stops: Array
+
+    def moved(self, by: int) -> _Span:
+        """The same bytes where the buffer begins elsewhere."""
+        if by == 0:
+            return self
+        return _Span(
+            self.start + by, self.stop + by, self.writes, self.starts + by, self.stops + by
+        )
 
 
 _Memory = tuple[Place, int]
 Spans = dict[_Memory, list[_Span]]
-
-_NOTHING = (0, 0)
 
 
 def find_barriers(
@@ -79,15 +88,20 @@ class Intervals:
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
         self.sizes = sizes
-        self._known: dict[tuple[object, ...], list[tuple[Access, int, int]]] = {}
+        self._known: dict[tuple[object, ...], list[tuple[Access, _Span]]] = {}
 
-    def of(self, launch: Launch, tid: int, team: int) -> list[tuple[Access, int, int]]:
-        """As `Footprint.intervals`."""
+    def of(self, launch: Launch, team: int) -> list[tuple[Access, _Span]]:
+        """The bytes of its buffer that each access of a launch touches, if it touches any."""
         assert launch.footprint is not None
         counts = (access.count for access in launch.footprint.accesses)
-        key = (launch.kernel.text, tid, team, *counts)
+        key = (launch.kernel.text, team, *counts)
         if key not in self._known:
-            self._known[key] = launch.footprint.intervals(tid, team, self.sizes)
+            found = self._known[key] = []
+            for access, starts, stops in launch.footprint.intervals(team, self.sizes):
+                used = starts < stops
+                if used.any():
+                    first, last = int(starts[used].min()), int(stops[used].max())
+                    found.append((access, _Span(first, last, access.writes, starts, stops)))
         return self._known[key]
 
 
@@ -117,27 +131,12 @@ def touched(
     """What a launch touches of `changed`; None where that is not known."""
     if launch.footprint is None:
         return None
-    asked = {
-        i
-        for i, buffer in enumerate(launch.arguments)
-        if isinstance(buffer, Buffer) and _memory(buffer) in changed
-    }
-    by_access: dict[int, tuple[Access, list[tuple[int, int]]]] = {}
-    for tid in range(team):
-        for access, start, stop in intervals.of(launch, tid, team):
-            if access.argument not in asked:
-                continue
-            _, places = by_access.setdefault(id(access), (access, [_NOTHING] * team))
-            places[tid] = (start, stop)
     spans: Spans = {}
-    for access, places in by_access.values():
+    for access, span in intervals.of(launch, team):
         buffer = launch.arguments[access.argument]
-        assert isinstance(buffer, Buffer)
-        shift = layout.offsets[buffer.index] if buffer.place is Place.ARENA else 0
-        used = [(a + shift, b + shift) for a, b in places if a < b]
-        moved = tuple((a + shift, b + shift) if a < b else _NOTHING for a, b in places)
-        span = _Span(min(a for a, _ in used), max(b for _, b in used), access.writes, moved)
-        spans.setdefault(_memory(buffer), []).append(span)
+        if isinstance(buffer, Buffer) and _memory(buffer) in changed:
+            shift = layout.offsets[buffer.index] if buffer.place is Place.ARENA else 0
+            spans.setdefault(_memory(buffer), []).append(span.moved(shift))
     return spans
 
 
@@ -153,7 +152,8 @@ def collide(group: Spans, spans: Spans) -> bool:
 
 def _cross(a: _Span, b: _Span) -> bool:
     """Whether the bytes of two different threads overlap."""
-    return any(
-        a.by_thread[t][0] < b.by_thread[u][1] and b.by_thread[u][0] < a.by_thread[t][1]
-        for t, u in permutations(range(len(a.by_thread)), 2)
-    )
+    starts = np.maximum(a.starts[:, None], b.starts)
+    stops = np.minimum(a.stops[:, None], b.stops)
+    both = starts < stops
+    np.fill_diagonal(both, False)
+    return bool(both.any())

@@ -115,8 +115,9 @@ class _Search:
         shared: dict[tuple[object, int], int] = {}
         for memory, each in spans.items():
             for span in each:
-                (start, stop), other = span.by_thread[0], span.by_thread[1]
-                own, times = (found, 2) if start >= other[1] or stop <= other[0] else (shared, 1)
+                start, stop = int(span.starts[0]), int(span.stops[0])
+                apart = start >= span.stops[1] or stop <= span.starts[1]
+                own, times = (found, 2) if apart else (shared, 1)
                 key = memory, start
                 own[key] = max(own.get(key, 0), times * (stop - start))
         return found, sum(shared.values())

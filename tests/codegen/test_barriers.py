@@ -138,8 +138,8 @@ def marked(machine: Machine, launch: Launch, tid: int, team: int, writes: bool) 
     assert launch.footprint is not None
     pieces = machine.pieces()
     marks = [np.zeros(piece.size, bool) for piece in pieces]
-    for access, start, stop in launch.footprint.intervals(tid, team, machine.sizes):
-        place = machine.piece(launch.arguments[access.argument])[start:stop]
+    for access, starts, stops in launch.footprint.intervals(team, machine.sizes):
+        place = machine.piece(launch.arguments[access.argument])[starts[tid] : stops[tid]]
         for piece, mark in zip(pieces, marks, strict=True):
             first = place.ctypes.data - piece.ctypes.data
             if 0 <= first < piece.size and (access.writes or not writes):
@@ -394,21 +394,28 @@ def test_a_kernel_that_is_not_understood_stands_alone() -> None:
     assert find_barriers(rows, {"N": 8}, layout(0, 64), 2) == [True, True, False, False]
 
 
+def bounds(form: Form) -> tuple[int, int]:
+    """Of the second of two threads, whose run is `[20, 30)`."""
+    ends = Bounds({}, np.array([0, 20]), np.array([9, 30])).of(form)
+    least, most = (int(np.broadcast_to(end, 2)[1]) for end in ends)
+    return least, most
+
+
 def test_quotients_and_remainders_cancel() -> None:
     quotient = Quotient(ROW, 7)
     taken = atom_form(quotient)
     rest = ROW.plus(taken, -7)
     together = number(0).plus(taken, 70).plus(rest, 10).plus(number(3))
-    assert Bounds({}, 20, 30).of(together) == (203, 293)
-    assert Bounds({}, 20, 30).of(taken) == (2, 4)
-    assert Bounds({}, 20, 30).of(rest) == (0, 6)
+    assert bounds(together) == (203, 293)
+    assert bounds(taken) == (2, 4)
+    assert bounds(rest) == (0, 6)
     below = atom_form(Between(ROW, atom_form(Extreme(ROW, number(24), least=True))))
-    assert Bounds({}, 20, 30).of(below) == (20, 24)
+    assert bounds(below) == (20, 24)
 
 
 def test_a_bound_cancels_with_what_it_depends_on() -> None:
     stop = atom_form(Extreme(ROW.plus(number(6)), atom_form(HIGH), least=True))
     inner = atom_form(Between(number(0), stop.plus(ROW, -1).plus(number(-1))))
-    assert Bounds({}, 20, 30).of(ROW.plus(inner)) == (20, 29)
-    assert Bounds({}, 20, 30).of(inner) == (0, 5)
-    assert Bounds({}, 20, 30).of(inner.plus(ROW, -1)) == (-29, -15)
+    assert bounds(ROW.plus(inner)) == (20, 29)
+    assert bounds(inner) == (0, 5)
+    assert bounds(inner.plus(ROW, -1)) == (-29, -15)

@@ -114,9 +114,9 @@ def same_program(one: Program, two: Program) -> None:
                 if a.footprint is None or b.footprint is None:
                     assert a.footprint is b.footprint
                     continue
-                for tid in range(team):
-                    spans = [f.intervals(tid, team, sizes) for f in (a.footprint, b.footprint)]
-                    assert [s[1:] for s in spans[0]] == [s[1:] for s in spans[1]]
+                spans = [f.intervals(team, sizes) for f in (a.footprint, b.footprint)]
+                for (_, *ours), (_, *theirs) in zip(*spans, strict=True):
+                    np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("seed", range(8))
