@@ -1,6 +1,6 @@
 """Many batches in one native call. Kernel text, with annotations for the type checker.
 
-    for each batch:   launch      the program
+    for each batch:   launch      the program; `ask_ahead` may be a row of its table
                       look        at the loss: one that is not finite ends it
                       move        addresses and counters on to the next batch
 
@@ -8,7 +8,30 @@
 """
 
 from graphkeras.codegen.cpu.intrinsics import int32_at, int64_at
-from graphkeras.runtime.intrinsics import call_launch
+from graphkeras.runtime.intrinsics import ask_for, call_launch
+
+LINE = 64
+"""Bytes of a cache line."""
+
+
+def ask_ahead(tid: int, nthreads: int, argv: list[int]) -> None:
+    """Asks the cache for rows of the next batch, on all threads but the first.
+
+    `argv` is: address of the numbers of this batch's rows, rows of a batch, address behind the
+    last number, most rows to ask for, arrays; then for each array: address, bytes from row to row,
+    bytes of a row.
+    """
+    if tid > 0:
+        first = argv[0] + 8 * argv[1]
+        left = (argv[2] - first) // 8
+        rows = max(min(argv[1], min(argv[3], left)), 0)
+        numbers = int64_at(first)
+        for i in range(rows * (tid - 1) // (nthreads - 1), rows * tid // (nthreads - 1)):
+            for array in range(argv[4]):
+                at = 5 + 3 * array
+                place = argv[at] + numbers[i] * argv[at + 1]
+                for line in range((argv[at + 2] + LINE - 1) // LINE):
+                    ask_for(place + LINE * line)
 
 
 def run_batches(plan: int) -> int:

@@ -12,6 +12,15 @@
 
 Between two batches no Python runs: `batch_kernels.run_batches` launches the program, looks at the
 loss, and adds to a list of words what each of them changes by from batch to batch.
+
+Shuffled rows come from memory, one here and one there. While the first thread runs small kernels
+alone, the others ask the cache for those of the next batch::
+
+    thread 0    product │ small kernels       │ gradient ...
+    thread 1    product │ ask ahead     waits │ gradient ...
+
+In one run on two threads the step of an MLP, 32 rows of 3 KB, took 161 us in place of 168, and 164
+on rows in order; asked for where all threads work it took 177 to 181.
 """
 
 from __future__ import annotations
@@ -30,16 +39,25 @@ from graphkeras.ir.types import SHORT, TensorType
 from graphkeras.passes.gather_samples import samples_type
 from graphkeras.runtime import kernel_cache
 from graphkeras.runtime.context import Context, address_of
-from graphkeras.runtime.pool import launch_address
+from graphkeras.runtime.pool import Pool, launch_address
+
+ASKED_BYTES = 1 << 17
+"""Most bytes that are asked for in a step: a line takes some nanoseconds, small kernels some ten
+microseconds."""
 
 
 @cache
-def _run_batches() -> Callable[[int], int]:
+def _native() -> tuple[Callable[[int], int], int]:
+    """The function that runs batches, and the address of the kernel that asks ahead."""
     text = Path(__file__).with_name("batch_kernels.py").read_text(encoding="utf-8")
-    function = kernel_cache.Function("batches", text, "run_batches", ("int64",), "int64")
-    (address,) = kernel_cache.load_functions([function])
+    run, ask = kernel_cache.load_functions(
+        [
+            kernel_cache.Function("batches", text, "run_batches", ("int64",), "int64"),
+            kernel_cache.Function("ask_ahead", text, "ask_ahead"),
+        ]
+    )
     # A CFUNCTYPE call releases the interpreter lock.
-    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(address)
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(run), ask
 
 
 @frozen
@@ -133,9 +151,20 @@ class Feeder:
             order = self._in_order
         return [*arrays, order[rows.start : stop]]
 
+    def _asked(self, rows: Rows, order: Array, numbers: Array) -> Array:
+        """Arguments of the kernel that asks for the rows behind `numbers`, a part of `order`."""
+        places = [
+            (address_of(s.array), s.array.strides[0], s.array[0].nbytes) for s in self._sources
+        ]
+        most = ASKED_BYTES // max(1, sum(nbytes for _, _, nbytes in places))
+        end = address_of(order) + order.nbytes
+        head = (address_of(numbers), rows.size, end, most, len(places))
+        return np.array([*head, *(word for place in places for word in place)], np.int64)
+
     def run(
         self,
         context: Context,
+        pool: Pool | None,
         rows: Rows,
         inputs: Sequence[Array],
         outputs: Sequence[Array],
@@ -146,6 +175,7 @@ class Feeder:
 
         Args:
             context: Prepared with `inputs`, the arrays of the first batch, and `outputs`.
+            pool: The pool that it is prepared for.
             rows: The batches.
             inputs: What `first` gave.
             outputs: The outputs of the first batch.
@@ -156,16 +186,22 @@ class Feeder:
         Returns:
             The number of batches that were run.
         """
+        job, asked = context.job, None
         moves: list[tuple[int, int]] = []
         moved = range(len(inputs))[-1:] if self.gathers(rows) else range(len(inputs))
         for i in moved:
             moves += [(word, inputs[i].nbytes) for word in context.input_words(i)]
+        ahead = rows.order is not None and rows.batches > 1
+        idle = context.idle_row() if ahead else None
+        if rows.order is not None and idle is not None:
+            asked = self._asked(rows, rows.order, inputs[-1])
+            job = job.with_row(idle, _native()[1], address_of(asked), pool)
+            moves.append((address_of(asked), inputs[-1].nbytes))
         if collect:
             for words, output in zip(context.output_words(), outputs, strict=True):
                 moves += [(word, output.nbytes) for word in words]
         table = np.array(moves, np.int64).reshape(-1, 2)
         loss = (address_of(outputs[0]), outputs[0].itemsize) if watch else (0, 0)
-        job = context.job.address
-        fields = (launch_address(), job, rows.batches, *loss, address_of(table), len(table))
+        fields = (launch_address(), job.address, rows.batches, *loss, address_of(table), len(table))
         plan = np.array(fields, np.int64)
-        return _run_batches()(address_of(plan))
+        return _native()[0](address_of(plan))

@@ -284,6 +284,27 @@ class Context:
         """For each output that the runtime makes, as `input_words`."""
         return [self._words(slots) for slots in self._slots.outputs.values()]
 
+    def idle_row(self) -> int | None:
+        """The first of those launches that one thread runs while the others wait, if there are any.
+
+        Of several such runs the one with most work.
+        """
+        binding, table, team = self._binding, self.job.table, self.job.team
+        assert binding is not None
+        best, most, begin, work = None, 0.0, 0, 0.0
+        for row, footprint in enumerate(self._footprints):
+            alone = footprint is not None and footprint.parts(team, binding.sizes) == 1
+            if team < 2 or footprint is None or not alone:
+                begin, work = row + 1, 0.0
+                continue
+            work += evaluate(footprint.work, binding.sizes) / footprint.grain
+            waits = table[row, 2] != team
+            if waits and work > most:
+                best, most = begin, work
+            if waits:
+                begin, work = row + 1, 0.0
+        return best
+
     def _words(self, slots: Sequence[int]) -> list[int]:
         begin = address_of(self._argv)
         return [begin + 8 * slot for slot in slots]

@@ -155,13 +155,13 @@ class Executable:
         Raises:
             ShapeError: As for a call; nothing has been run then.
         """
-        inputs = feeder.first(rows)
+        inputs, team = feeder.first(rows), self._pool()
         with self._state or nullcontext():
             context = self._take_context()
             try:
-                kept = context.prepare(inputs, state, self._pool(), outputs)
+                kept = context.prepare(inputs, state, team, outputs)
                 results = kept[: len(self._slots.outputs)]
-                done = feeder.run(context, rows, inputs, results, outputs is not None, watch)
+                done = feeder.run(context, team, rows, inputs, results, outputs is not None, watch)
             finally:
                 self._free.append(context)
         return results, done

@@ -49,6 +49,13 @@ def _compare_exchange(builder: Any, operands: list[Any]) -> Any:
     return builder.extract_value(pair, 0)
 
 
+def _ask_for(builder: Any, operands: list[Any]) -> None:
+    kinds = [ir.PointerType(ir.IntType(8)), I32, I32, I32]
+    function = declared(builder, "llvm.prefetch.p0", VOID, kinds)
+    place = builder.inttoptr(operands[0], kinds[0])
+    builder.call(function, [place, I32(0), I32(2), I32(1)])
+
+
 def _relax(builder: Any, _operands: list[Any]) -> None:
     if _X86:
         builder.call(declared(builder, "llvm.x86.sse2.pause", VOID, []), [])
@@ -140,6 +147,8 @@ atomic_exchange = _intrinsic("atomic_exchange", 2, _read_modify_write("xchg"))
 compare_exchange = _intrinsic("compare_exchange", 3, _compare_exchange)
 """`(address, expected, new)` -> the value found; equal to `expected` where `new` was stored."""
 
+ask_for = _intrinsic("ask_for", 1, _ask_for, "void")
+"""Has the second-level cache fetch a line that is read later; any address will do."""
 relax = _intrinsic("relax", 0, _relax, "void")
 """Tells the core that this is a waiting loop."""
 flush_denormals = _intrinsic("flush_denormals", 0, _flush_denormals)

@@ -134,6 +134,22 @@ class Job:
         self._launch = _native()["launch"]
         self._pool: Pool | None = None
 
+    def with_row(self, position: int, kernel: int, argv: int, pool: Pool | None) -> Job:
+        """A job with one more launch, behind which nobody waits.
+
+        Args:
+            position: The row before which it comes.
+            kernel: Address of the kernel.
+            argv: Address of its arguments.
+            pool: The pool to run on.
+        """
+        rows = self.table.tolist()
+        rows.insert(position, [kernel, argv, self.team, 1, 1])
+        job = Job(rows, self.threads)
+        job.attach(pool)
+        job.wait_at_most(int(self._fields[5]))
+        return job
+
     def attach(self, pool: Pool | None) -> None:
         """Makes `pool` the one this job runs on; None for the calling thread alone."""
         self._pool = pool

@@ -14,6 +14,7 @@ import graphkeras as gk
 from graphkeras.callbacks.callback import patient
 from graphkeras.errors import NonFiniteLossError
 from graphkeras.runtime import set_num_threads
+from graphkeras.runtime.pool import Job
 from graphkeras.training import pace, stream
 from graphkeras.training.pace import Pace
 
@@ -271,6 +272,33 @@ def test_threads_may_change_between_groups() -> None:
         weights.append([w.tolist() for w in model.get_weights()])
     set_num_threads(None)
     assert weights[0] == weights[1] == weights[2]
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_idle_threads_ask_for_the_next_batch(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    places: list[int] = []
+    with_row = Job.with_row
+
+    def noted(self: Job, position: int, *rest: Any) -> Job:
+        places.append(position)
+        assert 0 <= position < len(self.table)
+        return with_row(self, position, *rest)
+
+    monkeypatch.setattr(Job, "with_row", noted)
+    x, y = np.tile(X, (20, 40)), np.tile(Y, 20)
+    weights = []
+    for count in (1, threads):
+        set_num_threads(count)
+        gk.utils.set_random_seed(3)
+        model = gk.Sequential(
+            [gk.Input((240,)), gk.layers.Dense(128, "relu"), gk.layers.Dense(3, "softmax")]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy")
+        model.fit(x, y, batch_size=32, epochs=2, verbose=0)
+        weights.append([w.tolist() for w in model.get_weights()])
+        assert bool(places) == (count > 1)
+    set_num_threads(None)
+    assert weights[0] == weights[1]
 
 
 class Clock:
