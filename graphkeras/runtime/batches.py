@@ -134,15 +134,15 @@ class Feeder:
         """Types of the arrays of all samples."""
         return tuple(source.type for source in self._sources)
 
-    def gathers(self, rows: Rows) -> bool:
+    def gathers(self, shuffled: bool) -> bool:
         """Whether the program must be one that gathers the rows of a batch."""
-        return rows.order is not None or not all(source.in_place for source in self._sources)
+        return shuffled or not all(source.in_place for source in self._sources)
 
     def first(self, rows: Rows) -> list[Array]:
         """The arrays that are the inputs of the first batch."""
         arrays = [source.array for source in self._sources]
         stop = rows.start + rows.size
-        if not self.gathers(rows):
+        if not self.gathers(rows.order is not None):
             return [array[rows.start : stop] for array in arrays]
         order = rows.order
         if order is None:
@@ -188,7 +188,9 @@ class Feeder:
         """
         job, asked = context.job, None
         moves: list[tuple[int, int]] = []
-        moved = range(len(inputs))[-1:] if self.gathers(rows) else range(len(inputs))
+        moved = (
+            range(len(inputs))[-1:] if self.gathers(rows.order is not None) else range(len(inputs))
+        )
         for i in moved:
             moves += [(word, inputs[i].nbytes) for word in context.input_words(i)]
         ahead = rows.order is not None and rows.batches > 1

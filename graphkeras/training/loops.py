@@ -33,6 +33,8 @@ def runner_for(model: Any, mode: str, adapter: DataAdapter, stops_at_nan: bool =
     if everything is not None and mode != "predict":
         for check in step.checks:
             check.run(everything.y)
+    if mode != "predict":
+        Stream(run).compile(adapter)
     return run
 
 

@@ -68,6 +68,10 @@ class Step:
         """The step that takes batches."""
         return self._compiled(())
 
+    def prepare(self, samples: Sequence[TensorType]) -> None:
+        """Compiles a form of the step, if that was not done before: see `made`."""
+        self._compiled(samples)
+
     def _compiled(self, samples: Sequence[TensorType]) -> Executable:
         found = self.made.get(samples)
         if found is None:
@@ -91,7 +95,9 @@ class Step:
         self, feeder: Feeder, rows: Rows, heads: Sequence[Array] | None, watch: bool
     ) -> tuple[tuple[Array, ...], int]:
         """Runs the step over many batches: `run_batches` of its executable."""
-        executable: Any = self._compiled(feeder.types if feeder.gathers(rows) else ())
+        executable: Any = self._compiled(
+            feeder.types if feeder.gathers(rows.order is not None) else ()
+        )
         try:
             outputs, done = executable.run_batches(feeder, rows, self.state, heads, watch)
         finally:

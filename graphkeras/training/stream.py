@@ -17,7 +17,7 @@ from graphkeras.ir.dims import Size
 from graphkeras.ir.op import Array
 from graphkeras.ir.types import TensorType
 from graphkeras.trace import BATCH
-from graphkeras.training.data import ArrayAdapter, Group, Span
+from graphkeras.training.data import ArrayAdapter, DataAdapter, Group, Span
 from graphkeras.training.inputs import fit_rank
 from graphkeras.training.steps import Runner, Step
 
@@ -57,6 +57,15 @@ class Stream:
         for batch in group:
             outputs = self._run(batch)
         return outputs
+
+    def compile(self, adapter: DataAdapter) -> None:
+        """Compiles the step in the form in which the batches of these data will be run."""
+        if isinstance(adapter, ArrayAdapter) and self._connect(adapter):
+            assert self._step is not None
+            assert self._feeder is not None
+            self._step.prepare(self._feeder.types if self._feeder.gathers(adapter.shuffles) else ())
+        else:
+            self._run.read(adapter.first())[1].prepare(())
 
     def collects(self, adapter: ArrayAdapter) -> bool:
         """Whether `collect` can run these data.

@@ -128,7 +128,14 @@ def test_native_batches_are_those_that_python_gathers() -> None:
 
 def test_a_step_that_gathers_is_the_only_one_that_is_compiled() -> None:
     model = classifier()
-    model.fit(X, Y, batch_size=16, verbose=0)
+    made: list[int] = []
+
+    class First(gk.callbacks.Callback):
+        def on_train_begin(self, logs: Any = None) -> None:
+            made.extend(len(step.made) for step in model.training_state.steps.made())
+
+    model.fit(X, Y, batch_size=16, verbose=0, callbacks=[First()])
+    assert made == [1], "compiled before the first callback"
     (step,) = model.training_state.steps.made()
     (types,) = step.made
     assert [str(type) for type in types] == ["f32[S,6]", "i64[S]"]

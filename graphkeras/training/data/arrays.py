@@ -75,6 +75,11 @@ class ArrayAdapter(DataAdapter):
         """Samples an epoch."""
         return self._samples
 
+    @property
+    def shuffles(self) -> bool:
+        """Whether batches are made of samples in another order."""
+        return bool(self._shuffle)
+
     def first(self) -> Batch:
         """The first batch in the order of the arrays."""
         return self._slice(0, min(self.batch_size, self._samples))
