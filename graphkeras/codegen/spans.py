@@ -232,7 +232,8 @@ class Footprint:
 
     def runs(self, team: int, sizes: Mapping[str, int]) -> tuple[Array, Array]:
         """Iterations `[low, high)` of each thread, as the printed kernel computes them."""
-        parts = self.parts(team, sizes)
+        # No part where less than nothing is left of a batch: one that gets nothing, then.
+        parts = max(1, self.parts(team, sizes))
         extent, multiple = evaluate(self.extent, sizes), self.multiple
         units = -(-extent // multiple)
         edges = np.minimum(extent, units * np.arange(parts + 1) // parts * multiple)

@@ -34,7 +34,7 @@ def runner_for(model: Any, mode: str, adapter: DataAdapter, stops_at_nan: bool =
         for check in step.checks:
             check.run(everything.y)
     if mode != "predict":
-        Stream(run).compile(adapter)
+        Stream(run).compile(adapter, step)
     return run
 
 

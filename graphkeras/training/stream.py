@@ -58,14 +58,13 @@ class Stream:
             outputs = self._run(batch)
         return outputs
 
-    def compile(self, adapter: DataAdapter) -> None:
-        """Compiles the step in the form in which the batches of these data will be run."""
+    def compile(self, adapter: DataAdapter, step: Step) -> None:
+        """Compiles the step of these data in the form in which their batches will be run."""
         if isinstance(adapter, ArrayAdapter) and self._connect(adapter):
-            assert self._step is not None
             assert self._feeder is not None
-            self._step.prepare(self._feeder.types if self._feeder.gathers(adapter.shuffles) else ())
+            step.prepare(self._feeder.types if self._feeder.gathers(adapter.shuffles) else ())
         else:
-            self._run.read(adapter.first())[1].prepare(())
+            step.prepare(())
 
     def collects(self, adapter: ArrayAdapter) -> bool:
         """Whether `collect` can run these data.
